@@ -1,0 +1,3 @@
+from gdkreg.cli.app import main
+
+main()

@@ -1,0 +1,1 @@
+"""What a person types: options → one call → render → exit code."""

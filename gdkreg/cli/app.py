@@ -1,0 +1,74 @@
+"""The Typer application, and the boundary where errors become sentences and exit codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from gdkreg.errors import GdkregError
+
+
+class Boundary(TyperGroup):
+    """The one place that catches `GdkregError` and Ctrl-C."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GdkregError as problem:
+            from gdkreg.report import out
+
+            out.error(problem)
+            raise typer.Exit(problem.exit_code) from None
+        except KeyboardInterrupt:
+            from gdkreg.cli.session import interrupted
+
+            interrupted()
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            import os
+            import sys
+
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+
+
+app = typer.Typer(
+    name="gdkreg",
+    cls=Boundary,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="A trusted container registry on this machine, from the registry: block of a gdk.yml.",
+    epilog="Exit codes: 0 done, 1 failed, 2 the configuration or command line is wrong, 3 there are changes, 4 needs root.",
+)
+
+
+def _register() -> None:
+    from gdkreg.cli import certs, configs, machine, services, trusts
+
+    for module in (machine, services, trusts, certs, configs):
+        module.register(app)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from gdkreg import __version__
+
+        typer.echo(f"gdkreg {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _main(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version and exit."),
+) -> None:
+    pass
+
+
+_register()
+
+
+def main() -> None:
+    app()

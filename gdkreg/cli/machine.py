@@ -1,0 +1,299 @@
+"""reconfigure, plan, status, doctor, up, down, undo: the machine as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gdkreg.cli import session
+from gdkreg.cli.options import DryRun, Json, KeepEdits, RootDir, TakeOver, Yes
+from gdkreg.errors import CHANGES, FAILED, GdkregError
+from gdkreg.report import out
+
+if TYPE_CHECKING:
+    from gdkreg.plan.reconcile import Note, Step
+    from gdkreg.root import Root, Run
+
+_MARKS = {"ok": ("✓", "green"), "changed": ("~", "yellow"), "warning": ("!", "yellow"), "error": ("✗", "red"), "off": ("-", "dim")}
+
+
+def reconfigure(
+    root_dir: RootDir = None, dry_run: DryRun = False, yes: Yes = False, take_over: TakeOver = False, json: Json = False
+) -> None:
+    """Make this machine match gdk.yml: loopback alias, /etc/hosts, certificates, registry/config.yml.
+
+    Example: gdkreg reconfigure --dry-run
+    """
+    from gdkreg.resources.catalog import Options
+
+    root = session.open_root(root_dir, Options(take_over=take_over))
+    if dry_run:
+        _show_plan(root, json=json)
+        return
+    with session.start_run(root, "reconfigure", json=json) as run:
+        if not root.enabled:
+            _disabled(root, run, json=json)
+            return
+        steps = root.plan()
+        session.confirm(steps, root, yes=yes)
+        run.apply(root.catalog.all(), present=True)
+        _told_changes(root, run, steps, json=json)
+
+
+def _disabled(root: Root, run: Run, *, json: bool) -> None:
+    run.take_back()
+    if json:
+        out.as_json({"changes": len(run.done), "enabled": False})
+        return
+    back = "what gdkreg had set up is taken back, the images are kept" if run.done else "there is nothing to do"
+    out.line(f"registry.enabled is false: {back}. To switch it on: gdkreg config set registry.enabled true")
+
+
+def _told_changes(root: Root, run: Run, steps: list[Step], *, json: bool) -> None:
+    if json:
+        out.as_json({"changes": len(run.done), "enabled": True, "steps": session.steps_as_data(steps)})
+        return
+    if not run.done:
+        out.line("Nothing to do: this machine matches gdk.yml.")
+        return
+    out.line(f"Done: {len(run.done)} {'change' if len(run.done) == 1 else 'changes'}.")
+    warnings = [note for standing in root.standings() for note in standing.notes if note.level in {"warning", "error"}]
+    _show_notes(warnings)
+    out.line(f"Next: {_next(root)}")
+
+
+def _next(root: Root) -> str:
+    from gdkreg.services.registry import Registry
+
+    state = Registry(root.settings, root.host).state()
+    if not state.running:
+        return "gdkreg start registry"
+    return "the registry runs with this configuration" if state.current else "gdkreg restart registry (it runs with the configuration of before)"
+
+
+def _show_notes(notes: list[Note]) -> None:
+    for note in notes:
+        mark, color = _MARKS[note.level]
+        out.line(f"{out.colored(mark, color)} {note.text}")
+        if note.fix:
+            out.line(f"    {note.fix}")
+
+
+def _show_plan(root: Root, *, json: bool) -> int:
+    steps = root.plan()
+    if json:
+        out.as_json(session.steps_as_data(steps))
+    elif steps:
+        session.show_steps(steps, with_diff=True)
+    else:
+        out.line("Nothing to do: this machine matches gdk.yml.")
+    return len(steps)
+
+
+def plan(
+    root_dir: RootDir = None,
+    json: Json = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 3 if there are changes.")] = False,
+    take_over: TakeOver = False,
+) -> None:
+    """Show what reconfigure would change, as a diff. Changes nothing.
+
+    Example: gdkreg plan --exit-code
+    """
+    from gdkreg.resources.catalog import Options
+
+    count = _show_plan(session.open_root(root_dir, Options(take_over=take_over)), json=json)
+    if count and exit_code:
+        raise typer.Exit(CHANGES)
+
+
+def status(root_dir: RootDir = None, json: Json = False) -> None:
+    """Show every managed thing and service: state, address, health, the certificates' end.
+
+    Example: gdkreg status --json
+    """
+    from gdkreg.services.registry import NOT_RUNNING, State
+
+    root = session.open_root(root_dir)
+    state = _registry_state(root)
+    standings = root.standings() if root.enabled else []
+    unapplied = root.unapplied()
+    if json:
+        out.as_json(
+            {
+                "root": str(root.path),
+                "enabled": root.enabled,
+                "address": root.settings.authority,
+                "unapplied": unapplied,
+                "resources": standings,
+                "services": {"registry": state or State(False)},
+            }
+        )
+        return
+    if not root.enabled:
+        out.line("registry.enabled is false in gdk.yml. To switch it on: gdkreg config set registry.enabled true")
+    rows: list[list[str]] = []
+    for standing in standings:
+        for at, note in enumerate(standing.notes):
+            mark, color = _MARKS[note.level]
+            rows.append([out.colored(mark, color), standing.name if at == 0 else "", _with_fix(note)])
+    if state is None:
+        rows.append(["-", "registry", "not set up  → gdkreg reconfigure" if root.enabled else "off"])
+    elif not state.running:
+        rows.append([out.colored("-", "dim"), "registry", f"{NOT_RUNNING}{'; ' + state.detail if state.detail else ''}  → gdkreg start registry"])
+    else:
+        good = state.verdict == "ready"
+        mark = out.colored("✓", "green") if good else out.colored("✗", "red")
+        old = "" if state.current else "; it runs with older settings  → gdkreg restart registry"
+        trouble = "" if good else f"; {state.verdict}  → gdkreg doctor"
+        rows.append([mark, "registry", f"{state.url} ({state.runtime}: {state.detail}){trouble}{old}"])
+    out.table(rows)
+    if unapplied:
+        out.line(f"gdk.yml has changes that were not applied ({', '.join(unapplied[:3])}): gdkreg reconfigure")
+
+
+def _with_fix(note: Note) -> str:
+    return f"{note.text}  → {note.fix}" if note.fix and note.level != "off" else note.text
+
+
+def _registry_state(root: Root):  # type: ignore[no-untyped-def]
+    from gdkreg.services.registry import Registry
+
+    return Registry(root.applied, root.host).state() if root.applied is not None else None
+
+
+def doctor(root_dir: RootDir = None, json: Json = False) -> None:
+    """Check the machine read-only, each finding with its way out. Exits with 1 where something is broken.
+
+    Example: gdkreg doctor
+    """
+    from gdkreg.doctor import examine
+
+    root = session.open_root(root_dir)
+    findings = examine(root)
+    if json:
+        out.as_json(findings)
+    else:
+        for standing in findings:
+            for note in standing.notes:
+                mark, color = _MARKS[note.level]
+                out.line(f"{out.colored(mark, color)} {standing.name}: {note.text}")
+                if note.fix and note.level != "ok":
+                    out.line(f"    {note.fix}")
+    if any(note.level in {"error", "changed"} for standing in findings for note in standing.notes):
+        raise typer.Exit(FAILED)
+
+
+def up(
+    root_dir: RootDir = None, dry_run: DryRun = False, yes: Yes = False, take_over: TakeOver = False, json: Json = False
+) -> None:
+    """Everything in one go: reconfigure, trust, runner-patch, start, and the proof that it answers.
+
+    Example: gdkreg up
+    """
+    from gdkreg.cli.services import start_registry
+    from gdkreg.resources.catalog import Options
+    from gdkreg.resources.runner_config import usual_places
+
+    root = session.open_root(root_dir)
+    if not root.enabled:
+        raise GdkregError("registry.enabled is false in gdk.yml, so nothing starts", fix="gdkreg config set registry.enabled true")
+    runners = usual_places(root.settings, root.host)
+    one = runners[0] if len(runners) == 1 and root.host.info(runners[0]) is not None else None
+    root.options = Options(take_over=take_over, trust=root.settings.registry.self_signed, runner=one)
+    if dry_run:
+        _show_plan(root, json=json)
+        return
+    with session.start_run(root, "up", json=json) as run:
+        session.confirm(root.plan(), root, yes=yes)
+        run.apply(root.catalog.all(), present=True)
+        changed = len(run.done)
+        hosts_changed = any(str(getattr(action, "path", "")) == "/etc/hosts" for action in run.done)
+    root.__dict__.pop("applied", None)
+    started = start_registry(root, quiet=json)
+    if json:
+        out.as_json({"changes": changed, "registry": started, "authority": root.settings.authority})
+        return
+    if len(runners) > 1:
+        out.line(f"! {len(runners)} runner files are here; patch the one you mean: gdkreg runner-patch {runners[0]}")
+    _trust_hint(root)
+    if hosts_changed:
+        out.line("/etc/hosts is new: Docker may look the name up in its old form for 5 seconds.")
+    out.line(f"Ready: docker push {root.settings.authority}/NAME")
+
+
+def _trust_hint(root: Root) -> None:
+    """What only the user can do so that the engine takes the registry."""
+    from gdkreg.config.values import is_loopback
+    from gdkreg.engines.trust import hint, places
+
+    if root.settings.registry.self_signed:
+        notes = [hint(root.engine), *(place.then for place in places(root.engine, root.host.platform))]
+        for text in filter(None, notes):
+            out.line(f"! {text}")
+    elif not is_loopback(root.settings.address):
+        out.line(f'! without TLS Docker takes it only with "insecure-registries": ["{root.settings.authority}"] in daemon.json')
+
+
+def down(
+    root_dir: RootDir = None, dry_run: DryRun = False, yes: Yes = False, keep_edits: KeepEdits = False, json: Json = False
+) -> None:
+    """Remove everything of ours from this machine and give back what stood there before; the images stay.
+
+    Example: gdkreg down --dry-run
+    """
+    from gdkreg.resources.catalog import Options
+
+    root = session.open_root(root_dir, Options(keep_edits=keep_edits))
+    steps = root.plan_of(root.catalog.all(), present=False)
+    if dry_run:
+        out.as_json(session.steps_as_data(steps)) if json else session.show_steps(steps, with_diff=True)
+        return
+    session.confirm(steps, root, yes=yes, always=bool(steps))
+    with session.start_run(root, "down", json=json) as run:
+        run.take_back()
+    run.forget()
+    if json:
+        out.as_json({"changes": len(run.done)})
+    elif run.done:
+        storage = root.path / "registry" / "storage"
+        kept = f" The images stay in {storage}." if root.host.info(storage) else ""
+        out.line(f"Done: {len(run.done)} changes.{kept}")
+    else:
+        out.line("Nothing to do: nothing of gdkreg's is on this machine.")
+
+
+def undo(
+    root_dir: RootDir = None, dry_run: DryRun = False, yes: Yes = False, keep_edits: KeepEdits = False, json: Json = False
+) -> None:
+    """Take back what the last run changed, byte for byte.
+
+    Example: gdkreg undo --dry-run
+    """
+    from gdkreg.plan import executor
+    from gdkreg.plan.reconcile import Step
+    from gdkreg.resources.catalog import Options
+
+    root = session.open_root(root_dir, Options(keep_edits=keep_edits))
+    steps = [Step(name, [action]) for name, action in executor.undo(root.journal, root.host, keep_edits)]
+    last = root.journal.last_run()
+    if not last:
+        out.as_json({"changes": 0}) if json else out.line("Nothing to undo.")
+        return
+    if dry_run:
+        out.as_json(session.steps_as_data(steps)) if json else session.show_steps(steps, with_diff=True)
+        return
+    session.confirm(steps, root, yes=yes, always=True)
+    with session.start_run(root, "undo", json=json) as run:
+        run.undo()
+    if json:
+        out.as_json({"changes": len(run.done), "undid": last[0].command})
+        return
+    out.line(f"Took back the last run ({last[0].command}): {len(run.done)} changes.")
+
+
+def register(app: typer.Typer) -> None:
+    for command in (reconfigure, plan, status, doctor, up, down, undo):
+        app.command()(command)

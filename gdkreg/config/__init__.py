@@ -1,0 +1,1 @@
+"""gdk.yml → Settings: sole owner of key names, defaults, their documentation and their errors."""

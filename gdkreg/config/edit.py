@@ -1,0 +1,117 @@
+"""`config set`: change one value in gdk.yml and leave every other byte as the user wrote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gdkreg.config.source import KeyPath
+from gdkreg.errors import ConfigError
+
+
+def set_value(path: Path, text: str, key: KeyPath, value: Any) -> str:
+    """The file's text with the key set; a key that is not there yet is added to its block.
+
+    Raises `ConfigError` where the block is written in a way that cannot be edited safely.
+    """
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    eol = "\r\n" if "\r\n" in text else "\n"
+    if root is None:
+        edited = _joined(text, eol) + _lines(key, value, 0, eol)
+    elif isinstance(root, yaml.MappingNode):
+        edited = _edit(text, root, key, value, 0, eol)
+    else:
+        raise ConfigError(f"{path}:1: expected keys and values")
+    _prove(path, text, edited, key, value)
+    return edited
+
+
+def _edit(text: str, block: yaml.MappingNode, key: KeyPath, value: Any, indent: int, eol: str) -> str:
+    for name, node in block.value:
+        if name.value != key[0]:
+            continue
+        if len(key) == 1:
+            return _replace(text, name, node, value)
+        if isinstance(node, yaml.MappingNode) and not node.flow_style and node.value:
+            return _edit(text, node, key[1:], value, node.value[0][0].start_mark.column, eol)
+        if isinstance(node, yaml.ScalarNode) and node.value in {"", "~", "null"}:
+            return _insert(text, _line_end(text, name.end_mark.index), _lines(key[1:], value, indent + 2, eol), eol)
+        raise _by_hand(key, value)
+    if block.flow_style:
+        raise _by_hand(key, value)
+    return _insert(text, _line_end(text, _last_index(block)), _lines(key, value, indent, eol), eol)
+
+
+def _replace(text: str, name: yaml.Node, node: yaml.Node, value: Any) -> str:
+    if not isinstance(node, yaml.ScalarNode) or isinstance(value, (dict, list)) and value:
+        raise _by_hand((str(name.value),), value)
+    start, end = node.start_mark.index, node.end_mark.index
+    if node.value == "" and start == end:  # `key:` with nothing behind it
+        start = end = name.end_mark.index + 1
+        return f"{text[:start]} {_dump(value)}{text[end:]}"
+    return text[:start] + _dump(value) + text[end:]
+
+
+def _last_index(block: yaml.MappingNode) -> int:
+    """The index at which the block's last value really ends; a block's own end mark lies behind comments."""
+    name, node = block.value[-1]
+    while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        name, node = last if isinstance(last, tuple) else (last, last)
+    if node.start_mark.index == node.end_mark.index:
+        return int(name.end_mark.index)
+    end = int(node.end_mark.index)
+    # A block scalar's mark stands at the start of what follows it.
+    return end - 1 if isinstance(node, yaml.ScalarNode) and node.style in {"|", ">"} else end
+
+
+def _line_end(text: str, index: int) -> int:
+    found = text.find("\n", index)
+    return len(text) if found < 0 else found + 1
+
+
+def _insert(text: str, at: int, lines: str, eol: str) -> str:
+    return _joined(text[:at], eol) + lines + text[at:]
+
+
+def _joined(text: str, eol: str) -> str:
+    return text if not text or text.endswith("\n") else text + eol
+
+
+def _lines(key: KeyPath, value: Any, indent: int, eol: str) -> str:
+    rows = [f"{' ' * (indent + 2 * depth)}{part}:" for depth, part in enumerate(key)]
+    rows[-1] += f" {_dump(value)}"
+    return eol.join(rows) + eol
+
+
+def _dump(value: Any) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("\n").removesuffix("\n...")
+
+
+def _by_hand(key: KeyPath, value: Any) -> ConfigError:
+    return ConfigError(f"{'.'.join(key)}: this part of gdk.yml cannot be edited safely", fix=f"write {key[-1]}: {_dump(value)} there by hand")
+
+
+def _prove(path: Path, before: str, after: str, key: KeyPath, value: Any) -> None:
+    """The edit did what was asked and nothing else, or it is not made."""
+    wanted = yaml.load(before, Loader=_Tolerant) or {}
+    place = wanted
+    for part in key[:-1]:
+        place[part] = place.get(part) or {}
+        place = place[part]
+    place[key[-1]] = value
+    try:
+        got = yaml.load(after, Loader=_Tolerant)
+    except yaml.YAMLError:
+        got = None
+    if got != wanted:
+        raise _by_hand(key, value)
+
+
+class _Tolerant(yaml.SafeLoader):
+    """GDK's own blocks may hold tags that only Ruby knows; for a comparison their text is enough."""
+
+
+_Tolerant.add_multi_constructor("!", lambda loader, suffix, node: (suffix, str(node.value)))  # type: ignore[no-untyped-call]

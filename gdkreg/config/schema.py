@@ -1,0 +1,122 @@
+"""The keys of gdk.yml that gdkreg reads, as GDK names them, with their documentation.
+
+A default of None is worked out from other keys; `derived` says how, `settings.py` does it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+DEFAULT_IMAGE = "registry.gitlab.com/gitlab-org/build/cng/gitlab-container-registry:v3.88.0-gitlab"
+
+
+def _doc(description: str, *, derived: str = "", ours: bool = False) -> Meta:
+    return Meta(description=description, extra={"derived": derived, "ours": ours})
+
+
+class Block(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A block whose keys are all known here; another key is an error."""
+
+
+class OpenBlock(msgspec.Struct, frozen=True, kw_only=True):
+    """A block of GDK's in which gdkreg reads some keys and leaves the others alone."""
+
+
+class Https(OpenBlock):
+    enabled: Annotated[bool, _doc("Whether GitLab answers over https.")] = False
+
+
+class Database(OpenBlock):
+    enabled: Annotated[bool, _doc("GDK's key for the registry's metadata database; gdkreg always writes false.")] = False
+
+
+class Registry(Block):
+    enabled: Annotated[bool, _doc("Whether this machine runs a registry at all.")] = False
+    host: Annotated[str | None, _doc("The name in image references: HOST:PORT/path.", derived="hostname")] = None
+    listen_address: Annotated[
+        str | None, _doc("The one IPv4 address it listens on; an alias is made if needed.", derived="listen_address")
+    ] = None
+    api_host: Annotated[str | None, _doc("The host that Rails calls the registry by.", derived="hostname")] = None
+    port: Annotated[Port, _doc("The port of the listener and of image references.")] = 5000
+    external_port: Annotated[Port | None, _doc("The port in image references where a tunnel or proxy stands before it.", derived="port")] = None
+    tunnel_host: Annotated[str | None, _doc("Where the tunnel finds the registry.", derived="listen_address")] = None
+    tunnel_port: Annotated[Port, _doc("The port at which the tunnel finds the registry.")] = 5000
+    image: Annotated[str, _doc("The image to run; the file registry_image beside gdk.yml fills in.")] = DEFAULT_IMAGE
+    self_signed: Annotated[bool, _doc("Serve TLS with registry_host.crt, made by gdkreg.")] = False
+    auth_enabled: Annotated[bool, _doc("Ask for GitLab's tokens; false lets everybody on this machine in.")] = True
+    uid: Annotated[int | str, _doc("Numeric user of the registry's process; '' is your own.")] = ""
+    gid: Annotated[int | str, _doc("Numeric group of the registry's process; '' is your own.")] = ""
+    compatibility_schema1_enabled: Annotated[bool, _doc("Take manifests of Docker before 1.10 (Distribution 2 only).")] = False
+    notifications_enabled: Annotated[bool, _doc("GDK's key; gdkreg leaves notifications to registry.config.")] = False
+    read_only_maintenance_enabled: Annotated[bool, _doc("Refuse writes with 405, as before a garbage collection.")] = False
+    dir: Annotated[str | None, _doc("GDK's key: where the registry's source is.", derived="<root>/container-registry")] = None
+    version: Annotated[str, _doc("GDK's key: the version of the source to build; gdkreg does not build.")] = ""
+    auto_update: Annotated[bool, _doc("GDK's key: whether gdk update updates the source.")] = True
+    database: Annotated[Database, _doc("GDK's keys for the metadata database.")] = Database()
+    runtime: Annotated[
+        Literal["auto", "docker", "process"],
+        _doc("docker: a container. process: a registry binary. auto: docker where that works, else process.", ours=True),
+    ] = "auto"
+    bin: Annotated[
+        str | None,
+        _doc(
+            "The registry binary of the process runtime.",
+            derived="container-registry/bin/registry, else registry or docker-registry on PATH",
+            ours=True,
+        ),
+    ] = None
+    restart_policy: Annotated[
+        Literal["no", "always", "on-failure", "unless-stopped"] | None,
+        _doc("Docker's restart policy for the container.", derived="unless-stopped with persist_alias, else no", ours=True),
+    ] = None
+    persist_alias: Annotated[bool, _doc("Bring the loopback alias back at boot (launchd or systemd).", ours=True)] = False
+    certificate_days: Annotated[
+        Annotated[int, Meta(ge=31, le=825)],
+        _doc("How long a certificate made by gdkreg is valid.", ours=True),
+    ] = 365
+    config: Annotated[
+        dict[str, Any],
+        _doc("Settings of Distribution's config.yml, merged deep over what gdkreg writes.", ours=True),
+    ] = {}
+
+
+class Runner(OpenBlock):
+    enabled: Annotated[bool | None, _doc("Whether the GDK runs a runner.", derived="whether config_file exists")] = None
+    config_file: Annotated[
+        str | None, _doc("The runner's config.toml.", derived="<root>/gitlab-runner-config.toml")
+    ] = None
+    install_mode: Annotated[Literal["binary", "docker"], _doc("How the GDK runs the runner.")] = "binary"
+    executor: Annotated[str, _doc("The executor of the GDK's runner.")] = "docker"
+    pull_policy: Annotated[str, _doc("GDK's pull policy for its own template.")] = "if-not-present"
+    extra_hosts: Annotated[list[str], _doc("GDK's extra hosts for its own template.")] = []
+
+
+class TunnelEnd(OpenBlock):
+    port: Annotated[Port | None, _doc("The port at the tunnel's far end.", derived="as GDK chose it")] = None
+
+
+class AutoDevops(OpenBlock):
+    enabled: Annotated[bool, _doc("Reach GitLab and the registry through the QA tunnel.")] = False
+    listen_address: Annotated[str, _doc("Where services listen for the tunnel.")] = "0.0.0.0"
+    gitlab: Annotated[TunnelEnd, _doc("GitLab's end of the tunnel.")] = TunnelEnd()
+    registry: Annotated[TunnelEnd, _doc("The registry's end of the tunnel: gitlab.port + 5000.")] = TunnelEnd()
+
+
+class GdkYml(OpenBlock):
+    """The whole file. Other blocks of GDK are left alone."""
+
+    hostname: Annotated[str | None, _doc("The name of this GitLab.", derived="listen_address")] = None
+    listen_address: Annotated[str, _doc("The IPv4 address that GitLab listens on.")] = "127.0.0.1"
+    port: Annotated[Port, _doc("GitLab's port.")] = 3000
+    relative_url_root: Annotated[str, _doc("The path that GitLab is served under.")] = ""
+    https: Annotated[Https, _doc("TLS of GitLab itself.")] = Https()
+    registry: Annotated[Registry, _doc("The container registry.")] = Registry()
+    runner: Annotated[Runner, _doc("The GDK's runner.")] = Runner()
+    auto_devops: Annotated[AutoDevops, _doc("The Auto DevOps QA tunnel.")] = AutoDevops()
+
+
+KEYS = tuple(field.name for field in msgspec.structs.fields(GdkYml))

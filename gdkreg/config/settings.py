@@ -1,0 +1,321 @@
+"""Settings: the effective value of every key, defaults and derived values filled in."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from gdkreg.config import values
+from gdkreg.config.schema import AutoDevops, Block, GdkYml, Registry, Runner
+from gdkreg.config.source import KeyPath, Source, parse
+from gdkreg.errors import ConfigError
+from gdkreg.host.base import HostReader
+
+TUNNEL_DOMAIN = "qa-tunnel.gitlab.info"
+
+# Older GDKs hold single values in files beside gdk.yml; they fill in where gdk.yml is silent.
+# A key with two files takes the first that is there.
+VALUE_FILES: dict[KeyPath, tuple[str, ...]] = {
+    ("hostname",): ("hostname", "host"),
+    ("port",): ("port",),
+    ("registry", "enabled"): ("registry_enabled",),
+    ("registry", "port"): ("registry_port",),
+    ("registry", "image"): ("registry_image",),
+    ("auto_devops", "enabled"): ("auto_devops_enabled",),
+    ("auto_devops", "gitlab", "port"): ("auto_devops_gitlab_port",),
+    ("auto_devops", "registry", "port"): ("auto_devops_registry_port",),
+}
+_BOOLEAN_FILES = {"registry_enabled", "auto_devops_enabled"}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every key with its effective value. `origin` tells, by dotted key, what did not come from a default."""
+
+    root: Path
+    hostname: str
+    listen_address: str
+    port: int
+    relative_url_root: str
+    https: bool
+    registry: Registry
+    runner: Runner
+    auto_devops: AutoDevops
+    origin: dict[str, str] = {}
+
+    @property
+    def authority(self) -> str:
+        """The registry's part of an image reference, HOST:PORT; also the folder's name in certs.d."""
+        port = self.registry.external_port
+        return self.host if port == 443 else f"{self.host}:{port}"
+
+    @property
+    def host(self) -> str:
+        return self.registry.host or self.hostname
+
+    @property
+    def address(self) -> str:
+        return self.registry.listen_address or self.listen_address
+
+    @property
+    def gitlab_url(self) -> str:
+        """GDK's own URL, without a slash at its end."""
+        scheme = "https" if self.https else "http"
+        default = 443 if self.https else 80
+        port = "" if self.port == default else f":{self.port}"
+        path = self.relative_url_root.strip("/")
+        return f"{scheme}://{self.hostname}{port}{'/' + path if path else ''}"
+
+    def names(self) -> dict[str, str]:
+        """Host names of this GDK with their addresses; tunnel names and addresses need no entry."""
+        pairs = {self.hostname: self.listen_address, self.host: self.address}
+        return {
+            name: self.address if address == "0.0.0.0" else address
+            for name, address in pairs.items()
+            if not values.is_ipv4(name) and name != "localhost" and not name.endswith("." + TUNNEL_DOMAIN)
+        }
+
+
+def find_root(start: Path, host: HostReader, given: Path | None = None) -> Path:
+    """`--root`, else GDKREG_ROOT, else upwards from here to the first folder with a gdk.yml."""
+    chosen = given or (Path(named) if (named := host.platform.env.get("GDKREG_ROOT")) else None)
+    if chosen is not None:
+        root = (start / chosen.expanduser()).resolve()
+        if host.info(root / "gdk.yml") is None:
+            raise ConfigError(f"there is no gdk.yml in {root}", fix=f"gdkreg config example > {root}/gdk.yml")
+        return root
+    for folder in (start, *start.parents):
+        if host.info(folder / "gdk.yml") is not None:
+            return folder
+    raise ConfigError(
+        f"there is no gdk.yml in {start} or above it", fix="gdkreg config example > gdk.yml, or give --root DIR"
+    )
+
+
+def load(root: Path, host: HostReader) -> Settings:
+    """Read gdk.yml and the files beside it. Raises `ConfigError` with file, line and key."""
+    path = root / "gdk.yml"
+    return resolve(root, *filled(parse(path, host.read(path) or b""), host))
+
+
+def filled(source: Source, host: HostReader) -> tuple[Source, dict[str, str]]:
+    """The source with the single-value files filled in, and where each value came from."""
+    origin = {".".join(key): f"gdk.yml:{line}" for key, line in source.lines.items()}
+    root = source.path.parent
+    for key, names in VALUE_FILES.items():
+        if key in source.lines:
+            continue
+        for name in names:
+            text = _value_file(root / name, host)
+            if text:
+                _put(source.values, key, _typed(root / name, key, text))
+                origin[".".join(key)] = name
+                break
+    return source, origin
+
+
+def _value_file(path: Path, host: HostReader) -> str:
+    found = host.info(path)
+    if found is None or found.kind == "folder":
+        return ""
+    return (host.read(path) or b"").decode("utf-8", "replace").strip()
+
+
+def _typed(path: Path, key: KeyPath, text: str) -> Any:
+    if path.name in _BOOLEAN_FILES:
+        if text.lower() not in {"true", "false"}:
+            raise ConfigError(f"{path}:1: {'.'.join(key)}: expected true or false, got {text!r}")
+        return text.lower() == "true"
+    if key[-1] == "port":
+        if not text.isdigit():
+            raise ConfigError(f"{path}:1: {'.'.join(key)}: expected a port number, got {text!r}")
+        return int(text)
+    return text
+
+
+def _put(values_: dict[str, Any], key: KeyPath, value: Any) -> None:
+    for part in key[:-1]:
+        below = values_.setdefault(part, {})
+        if not isinstance(below, dict):
+            return  # the wrong type of the block is reported by the schema
+        values_ = below
+    values_.setdefault(key[-1], value)
+
+
+def resolve(root: Path, source: Source, origin: dict[str, str]) -> Settings:
+    """Check the values against the schema and work out what is derived."""
+    _near_misses(source)
+    given = _convert(source)
+    auto = given.auto_devops
+    registry, https, port, hostname = given.registry, given.https.enabled, given.port, given.hostname
+    hostname = hostname or given.listen_address
+    if auto.enabled:
+        auto, hostname, registry = _through_tunnel(source, given, hostname)
+        https, port = True, 443
+    address = registry.listen_address or given.listen_address
+    registry = msgspec.structs.replace(
+        registry,
+        host=registry.host or hostname,
+        listen_address=address,
+        api_host=registry.api_host or hostname,
+        tunnel_host=registry.tunnel_host or address,
+        external_port=registry.external_port or registry.port,
+        restart_policy=registry.restart_policy or ("unless-stopped" if registry.persist_alias else "no"),
+    )
+    runner_file = root / (given.runner.config_file or "gitlab-runner-config.toml")
+    settings = Settings(
+        root=root,
+        hostname=hostname,
+        listen_address=given.listen_address,
+        port=port,
+        relative_url_root=given.relative_url_root,
+        https=https,
+        registry=registry,
+        runner=msgspec.structs.replace(given.runner, config_file=str(runner_file)),
+        auto_devops=auto,
+        origin=origin,
+    )
+    _check(settings, source)
+    return settings
+
+
+def _through_tunnel(source: Source, given: GdkYml, hostname: str) -> tuple[AutoDevops, str, Registry]:
+    """With auto_devops on, GDK derives names and ports from the tunnel's ports."""
+    auto, registry = given.auto_devops, given.registry
+    if auto.gitlab.port is None:
+        raise source.error(
+            ("auto_devops", "gitlab", "port"), "the tunnel is on but has no port", "gdkreg config set auto_devops.gitlab.port 20000"
+        )
+    far = auto.registry.port or auto.gitlab.port + 5000
+    auto = msgspec.structs.replace(auto, registry=msgspec.structs.replace(auto.registry, port=far))
+    tunnelled = msgspec.structs.replace(
+        registry,
+        enabled=registry.enabled or ("registry", "enabled") not in source.lines,
+        host=registry.host or f"{far}.{TUNNEL_DOMAIN}",
+        external_port=registry.external_port or 443,
+        api_host=registry.api_host or registry.listen_address or given.listen_address,
+    )
+    return auto, given.hostname or f"{auto.gitlab.port}.{TUNNEL_DOMAIN}", tunnelled
+
+
+def _convert(source: Source) -> GdkYml:
+    registry = source.values.get("registry")
+    if isinstance(registry, dict) and registry.get("restart_policy") is False:
+        registry["restart_policy"] = "no"  # YAML 1.1 reads a bare `no` as false
+    try:
+        return msgspec.convert(source.values, GdkYml)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$")
+        key = tuple(re.findall(r"[A-Za-z_]\w*", place))
+        if message.endswith("at `key`") or "at `key` in" in message:
+            key = tuple(re.findall(r"[A-Za-z_]\w*", message.rpartition("in `$")[2])) or key
+            raise source.error(key, "every key has to be text") from None
+        if unknown := re.search(r"unknown field `(.*)`", message):
+            raise _unknown(source, (*key, unknown[1]), [field.name for field in msgspec.structs.fields(Registry)]) from None
+        raise source.error(key, _plain(message) + _choices(key)) from None
+
+
+def _near_misses(source: Source) -> None:
+    """In GDK's own blocks an unknown key is GDK's business, unless it is nearly one that we read."""
+    for field in msgspec.structs.fields(GdkYml):
+        block = field.default if isinstance(field.default, msgspec.Struct) else None
+        given = source.values.get(field.name)
+        if block is None or isinstance(block, Block) or not isinstance(given, dict):
+            continue
+        known = list(block.__struct_fields__)
+        for key in given:
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.85)
+            if key not in known and near and near[0] not in given:
+                raise _unknown(source, (field.name, str(key)), known)
+
+
+def _unknown(source: Source, key: KeyPath, known: list[str]) -> ConfigError:
+    near = difflib.get_close_matches(key[-1], known, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return source.error(key, f"there is no such key{hint}", "gdkreg config example shows every key")
+
+
+def _choices(key: KeyPath) -> str:
+    """The words that a key takes, where it takes only some."""
+    place: Any = GdkYml
+    for part in key:
+        hints = typing.get_type_hints(place) if isinstance(place, type) else {}
+        place = hints.get(part)
+    named = [str(item) for option in (typing.get_args(place) or ()) for item in typing.get_args(option)]
+    if typing.get_origin(place) is Literal:
+        named = [str(item) for item in typing.get_args(place)]
+    return f"; one of {', '.join(named)}" if named else ""
+
+
+def _plain(message: str) -> str:
+    """msgspec's sentence in the words of a YAML file."""
+    words = {
+        "`int | str`": "a number or text",
+        "`int`": "a whole number",
+        "`str`": "text",
+        "`bool`": "true or false",
+        "`object`": "a block of keys",
+        "`array`": "a list",
+        "`float`": "a number with a fraction",
+        "`null`": "nothing",
+        "`str | null`": "text",
+        "`int | null`": "a whole number",
+        "`bool | null`": "true or false",
+    }
+    for name, word in sorted(words.items(), key=lambda item: -len(item[0])):
+        message = message.replace(name, word)
+    return message[0].lower() + message[1:]
+
+
+def _check(settings: Settings, source: Source) -> None:
+    registry = settings.registry
+    # GitLab itself may listen on every address as long as the registry has one of its own.
+    if settings.address != settings.listen_address or ("registry", "listen_address") in source.lines:
+        _check_address(source, ("registry", "listen_address"), settings.address)
+    if settings.listen_address != "0.0.0.0" or settings.address == "0.0.0.0":
+        _check_address(source, ("listen_address",), settings.listen_address)
+    hosts: list[tuple[KeyPath, str | None]] = [
+        (("hostname",), settings.hostname),
+        (("registry", "host"), registry.host),
+        (("registry", "api_host"), registry.api_host),
+        (("registry", "tunnel_host"), registry.tunnel_host),
+    ]
+    for key, host in hosts:
+        if host is not None and (problem := values.host_problem(host)):
+            raise source.error(key, problem)
+    for name in ("uid", "gid"):
+        value = getattr(registry, name)
+        if value != "" and not str(value).isdigit():
+            raise source.error(("registry", name), f"expected a number or '', got {value!r}")
+    if not isinstance(registry.config, dict) or any(not isinstance(key, str) for key in registry.config):
+        raise source.error(("registry", "config"), "expected a block of Distribution settings")
+    if not registry.image or any(char.isspace() for char in registry.image):
+        raise source.error(("registry", "image"), f"{registry.image!r} is not an image reference")
+    if re.search(r"[\s\"'\\?#]", settings.relative_url_root):
+        raise source.error(("relative_url_root",), f"{settings.relative_url_root!r} is not a path of a URL")
+
+
+def _check_address(source: Source, key: KeyPath, address: str) -> None:
+    if problem := values.address_problem(address):
+        raise source.error(key, problem)
+
+
+def flatten(settings: Settings) -> Iterator[tuple[str, Any]]:
+    """Every key with its effective value, dotted, in the schema's order."""
+    effective = msgspec.to_builtins(settings, enc_hook=str)
+    effective["https"] = {"enabled": settings.https}
+
+    def walk(at: str, value: Any) -> Iterator[tuple[str, Any]]:
+        if isinstance(value, dict) and value and at != "registry.config":
+            for key, below in value.items():
+                yield from walk(f"{at}.{key}" if at else key, below)
+        else:
+            yield at, value
+
+    for name in GdkYml.__struct_fields__:
+        yield from walk(name, effective[name])

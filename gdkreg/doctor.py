@@ -1,0 +1,85 @@
+"""Read-only checks of the machine: what `status` knows, and what only matters when something does not work."""
+
+from __future__ import annotations
+
+from gdkreg.config.values import is_ipv4, is_loopback
+from gdkreg.engines.trust import hint
+from gdkreg.errors import GdkregError
+from gdkreg.plan.reconcile import Note
+from gdkreg.root import Root, Standing
+
+
+def examine(root: Root) -> list[Standing]:
+    """Every finding; only levels "error" and "changed" mean that something is broken."""
+    if not root.enabled:
+        fix = "gdkreg config set registry.enabled true"
+        return [Standing("registry", [Note("off", "registry.enabled is false in gdk.yml", fix)])]
+    return [
+        *root.standings(),
+        Standing("gdk.yml", [_unapplied(root)]),
+        Standing("engine", _engine(root)),
+        Standing("name", _name(root)),
+        Standing("registry", _registry(root)),
+    ]
+
+
+def _unapplied(root: Root) -> Note:
+    if root.applied is None:
+        return Note("changed", "nothing is applied yet", "gdkreg reconfigure")
+    left = root.unapplied()
+    return Note("changed", f"not applied: {', '.join(left[:3])}", "gdkreg reconfigure") if left else Note("ok", "applied")
+
+
+def _engine(root: Root) -> list[Note]:
+    engine, registry = root.engine, root.settings.registry
+    if not engine.answers:
+        needed = registry.runtime == "docker"
+        return [Note("error" if needed else "warning", engine.why, "start the engine, or gdkreg config set registry.runtime process")]
+    notes = [Note("ok", f"{engine.kind} {engine.version} at {engine.endpoint.url} ({engine.endpoint.source})")]
+    if text := hint(engine):
+        notes.append(Note("warning", text))
+    if not registry.self_signed and not is_loopback(root.settings.address):
+        name = root.settings.authority
+        notes.append(
+            Note(
+                "warning",
+                f"without TLS the engine refuses {name}",
+                f'gdkreg config set registry.self_signed true, or "insecure-registries": ["{name}"] in daemon.json',
+            )
+        )
+    return notes
+
+
+def _name(root: Root) -> list[Note]:
+    """Whether the registry's name leads to its address, as every program of this machine sees it."""
+    import socket
+
+    name, wanted = root.settings.host, root.settings.address
+    if is_ipv4(name):
+        return [Note("ok", f"{name} is an address")]
+    try:
+        found = sorted({str(item[4][0]) for item in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)})
+    except OSError:
+        return [Note("error", f"{name} cannot be looked up", "gdkreg reconfigure")]
+    if wanted in found and all(item == wanted for item in found):
+        return [Note("ok", f"{name} leads to {wanted}")]
+    return [Note("error", f"{name} leads to {', '.join(found)}, not to {wanted} alone", "gdkreg reconfigure --take-over")]
+
+
+def _registry(root: Root) -> list[Note]:
+    from gdkreg.services.registry import Registry
+
+    if root.applied is None:
+        return [Note("off", "not set up")]
+    try:
+        state = Registry(root.applied, root.host).state()
+    except GdkregError as error:
+        return [Note("error", error.what, error.fix)]
+    if not state.running:
+        return [Note("off", f"stopped {state.detail}".strip(), "gdkreg start registry")]
+    if state.verdict != "ready":
+        fix = "gdkreg reconfigure" if state.verdict == "no route" else "gdkreg tail registry --no-follow"
+        return [Note("error", f"it runs ({state.detail}) but {state.url} gives: {state.verdict}", fix)]
+    if not state.current:
+        return [Note("warning", "it runs with older settings", "gdkreg restart registry")]
+    return [Note("ok", f"{state.url} ({state.runtime}: {state.detail})")]

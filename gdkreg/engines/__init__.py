@@ -1,0 +1,1 @@
+"""The container engines: which one answers, where it keeps trust, how it is reloaded."""

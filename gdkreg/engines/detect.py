@@ -1,0 +1,139 @@
+"""Which container engine is in use, as Docker's own client would find it, and what kind it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from gdkreg.host.base import HostReader, Platform
+
+if TYPE_CHECKING:
+    import docker
+
+Kind = Literal["docker", "rootless", "desktop", "orbstack", "colima", "rancher", "podman", "podman-rootless", "machine", "remote", "none"]
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where the engine's API is, and what said so: DOCKER_HOST, a context, or a default socket."""
+
+    url: str
+    source: str
+
+
+class Engine(msgspec.Struct, frozen=True):
+    """`kind` is "none" where no engine answers; `why` then says what was tried."""
+
+    kind: Kind
+    endpoint: Endpoint
+    version: str = ""
+    why: str = ""
+
+    @property
+    def answers(self) -> bool:
+        return self.kind != "none"
+
+    @property
+    def local(self) -> bool:
+        """Whether its containers publish ports on this machine's addresses."""
+        return self.kind not in {"none", "remote", "machine"}
+
+    @property
+    def maps_root_to_user(self) -> bool:
+        """Rootless engines: root inside a container is the user outside."""
+        return self.kind in {"rootless", "podman-rootless"}
+
+
+def endpoint(host: HostReader) -> Endpoint:
+    """DOCKER_HOST, then DOCKER_CONTEXT, then config.json's currentContext, then the first default socket that is there."""
+    env, home = host.platform.env, host.platform.home
+    if env.get("DOCKER_HOST"):
+        return Endpoint(env["DOCKER_HOST"], "DOCKER_HOST")
+    folder = Path(env.get("DOCKER_CONFIG") or home / ".docker")
+    context = env.get("DOCKER_CONTEXT") or _json(host, folder / "config.json").get("currentContext")
+    if context and context != "default":
+        name = hashlib.sha256(str(context).encode()).hexdigest()
+        meta = _json(host, folder / "contexts" / "meta" / name / "meta.json")
+        url = meta.get("Endpoints", {}).get("docker", {}).get("Host", "")
+        return Endpoint(url, f"context {context}")
+    sockets = default_sockets(host.platform)
+    found = next((path for path in sockets if host.info(path) is not None), sockets[0])
+    return Endpoint(f"unix://{found}", "default socket")
+
+
+def default_sockets(platform: Platform) -> list[Path]:
+    runtime = Path(platform.env.get("XDG_RUNTIME_DIR") or f"/run/user/{platform.uid}")
+    sockets = [Path("/var/run/docker.sock"), runtime / "docker.sock", platform.home / ".docker/run/docker.sock"]
+    sockets += [platform.home / ".colima/default/docker.sock", platform.home / ".orbstack/run/docker.sock"]
+    return [*sockets, runtime / "podman/podman.sock", Path("/run/podman/podman.sock")]
+
+
+def _json(host: HostReader, path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(host.read(path) or b"{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def connect(at: Endpoint, env: Platform) -> docker.DockerClient:
+    """A client of the docker SDK for this endpoint. Raises `docker.errors.DockerException`, also where nothing answers."""
+    import docker
+    from docker.tls import TLSConfig
+
+    if not at.url:
+        raise docker.errors.DockerException(f"{at.source} has no endpoint")
+    tls: Any = False
+    if env.env.get("DOCKER_TLS_VERIFY") and at.source == "DOCKER_HOST":
+        folder = Path(env.env.get("DOCKER_CERT_PATH") or env.home / ".docker")
+        pair = (str(folder / "cert.pem"), str(folder / "key.pem"))
+        tls = TLSConfig(client_cert=pair, ca_cert=str(folder / "ca.pem"), verify=True)
+    return docker.DockerClient(base_url=at.url, tls=tls, version="auto", timeout=60)
+
+
+def detect(host: HostReader) -> tuple[Engine, docker.DockerClient | None]:
+    """The engine in use and a client of it; kind "none" and no client where none answers."""
+    from docker.errors import DockerException
+
+    at = endpoint(host)
+    try:
+        client = connect(at, host.platform)
+        info, version = client.info(), client.version()
+    except (DockerException, OSError) as error:
+        return Engine("none", at, why=f"no engine answers at {at.url or at.source}: {_short(error)}"), None
+    return Engine(kind_of(at, info, version, host.platform), at, str(version.get("Version", ""))), client
+
+
+def kind_of(at: Endpoint, info: dict[str, Any], version: dict[str, Any], platform: Platform) -> Kind:
+    """The kind of an engine, from what it tells of itself (`docker info`, `docker version`)."""
+    system, name = str(info.get("OperatingSystem", "")), str(info.get("Name", ""))
+    rootless = "name=rootless" in (info.get("SecurityOptions") or [])
+    if platform.env.get("DOCKER_MACHINE_NAME"):
+        return "machine"
+    if any(part.get("Name") == "Podman Engine" for part in version.get("Components") or []):
+        return "podman-rootless" if rootless else "podman"
+    if "Docker Desktop" in system:
+        return "desktop"
+    if "OrbStack" in system:
+        return "orbstack"
+    if name.startswith("colima"):
+        return "colima"
+    if name == "lima-rancher-desktop":
+        return "rancher"
+    if not at.url.startswith(("unix://", "npipe://")):
+        return "remote"
+    return "rootless" if rootless else "docker"
+
+
+def _short(error: Exception) -> str:
+    text = str(error)
+    if "FileNotFoundError" in text or "No such file" in text:
+        return "there is no such socket"
+    if "PermissionError" in text or "Permission denied" in text:
+        return "permission denied; are you in the group docker?"
+    if "ConnectionRefused" in text or "Connection refused" in text:
+        return "connection refused; is it running?"
+    return text[:160]

@@ -1,0 +1,33 @@
+"""The one error type. It is raised anywhere and shown once, in `cli/app.py`."""
+
+from __future__ import annotations
+
+FAILED, BAD_CONFIG, CHANGES, NEEDS_ROOT = 1, 2, 3, 4
+
+
+class GdkregError(Exception):
+    """Something a person has to know: what happened, why, and the one command that helps.
+
+    `details` are further lines shown as they are (a diff, the last lines of a log).
+    """
+
+    exit_code = FAILED
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "", details: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.fix = fix
+        self.details = details
+
+
+class ConfigError(GdkregError):
+    """gdk.yml, or the command line, says something that cannot be meant. Nothing was touched."""
+
+    exit_code = BAD_CONFIG
+
+
+class NeedsRootError(GdkregError):
+    """A step needs root and it was refused. `details` holds the commands to run by hand."""
+
+    exit_code = NEEDS_ROOT

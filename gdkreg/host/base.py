@@ -1,0 +1,106 @@
+"""What the rest of the program may ask of a machine. `machine.Machine` is the real one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Literal, Protocol
+
+import msgspec
+
+System = Literal["linux", "darwin"]
+Kind = Literal["file", "folder", "symlink", "other"]
+
+
+class Platform(msgspec.Struct, frozen=True):
+    """Chosen once, at the start. Nothing else asks which system this is."""
+
+    system: System
+    uid: int
+    gid: int
+    home: Path
+    env: Mapping[str, str]
+
+
+class FileInfo(msgspec.Struct, frozen=True):
+    """What `lstat` tells of a path. `target` is where a symlink points to, else empty."""
+
+    kind: Kind
+    mode: int
+    uid: int
+    gid: int
+    target: str = ""
+
+
+class Completed(msgspec.Struct, frozen=True):
+    """A command that ended. Code 127 means that there is no such command."""
+
+    code: int
+    out: str = ""
+    err: str = ""
+
+
+class Interface(msgspec.Struct, frozen=True):
+    """One IPv4 address of one interface, e.g. ("lo", "127.0.0.1", 8)."""
+
+    name: str
+    address: str
+    prefix: int
+
+
+class HostReader(Protocol):
+    """Reading. Every method raises `GdkregError` where the machine refuses."""
+
+    platform: Platform
+
+    def read(self, path: Path, *, as_root: bool = False) -> bytes | None:
+        """The file's bytes (a symlink is followed); None where there is none."""
+
+    def info(self, path: Path) -> FileInfo | None:
+        """What stands at the path itself (a symlink is not followed); None where nothing does."""
+
+    def entries(self, folder: Path) -> list[str]:
+        """The names in a folder, sorted; empty where there is no such folder."""
+
+    def query(self, argv: Sequence[str]) -> Completed:
+        """Run a command that changes nothing."""
+
+    def interfaces(self) -> list[Interface]:
+        """The machine's IPv4 addresses."""
+
+    def is_neighbour(self, address: str) -> bool:
+        """Whether another machine on the network answers for this address."""
+
+
+class Host(HostReader, Protocol):
+    """Changing. Only `plan.executor` and the services hold one."""
+
+    def write(
+        self, path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | None = None, as_root: bool = False
+    ) -> None:
+        """Replace or make a file whole: a reader sees the old bytes or the new ones, never a part."""
+
+    def remove(self, path: Path, *, as_root: bool = False) -> None: ...
+
+    def make_folder(
+        self, path: Path, *, mode: int, owner: tuple[int, int] | None = None, as_root: bool = False
+    ) -> None: ...
+
+    def remove_folder(self, path: Path, *, as_root: bool = False) -> None:
+        """Remove a folder if it is empty; one that is not stays."""
+
+    def append(self, path: Path, line: bytes) -> None:
+        """Add a line to a file of ours (0600), on disk before it returns."""
+
+    def lock(self, path: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
+        """Hold a lock; `waiting` is called once where another run holds it."""
+
+    def run(self, argv: Sequence[str], *, stdin: str = "", as_root: bool = False) -> Completed:
+        """Run a command that changes the machine."""
+
+
+def digest(content: bytes | None) -> str:
+    """The SHA-256 of a file's bytes in hex; empty for a file that is not there."""
+    return "" if content is None else hashlib.sha256(content).hexdigest()

@@ -1,0 +1,1 @@
+"""Actions as values; inspect → plan → apply → check again; the journal that undo reads."""

@@ -1,0 +1,1 @@
+"""Results → text or JSON. The same values feed both."""

@@ -1,0 +1,110 @@
+"""The only place that prints. Text is for a person, `--json` for a program; errors go to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from gdkreg.errors import GdkregError
+
+_COLORS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2", "bold": "1"}
+
+
+def colored(text: str, color: str, stream: Any = None) -> str:
+    """The text in a colour, on a terminal and without NO_COLOR; else as it is."""
+    on_terminal = (stream or sys.stdout).isatty()
+    if not on_terminal or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return f"\x1b[{_COLORS[color]}m{text}\x1b[0m"
+
+
+def line(text: str = "") -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """A remark that is not part of the result."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def as_json(value: Any) -> None:
+    text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
+    line(text)
+
+
+def diff(text: str) -> None:
+    for row in text.splitlines():
+        color = {"+": "green", "-": "red", "@": "blue"}.get(row[:1])
+        line("  " + (colored(row, color) if color else row))
+
+
+def table(rows: Iterable[Sequence[str]], indent: str = "") -> None:
+    """Columns, aligned; the last one takes what is left."""
+    listed = [list(row) for row in rows]
+    if not listed:
+        return
+    widths = [max(len(_plain(row[at])) for row in listed) for at in range(len(listed[0]) - 1)]
+    for row in listed:
+        cells = [cell + " " * (width - len(_plain(cell))) for cell, width in zip(row, widths)]
+        line((indent + "  ".join([*cells, row[-1]])).rstrip())
+
+
+def _plain(text: str) -> str:
+    while "\x1b[" in text:
+        start = text.index("\x1b[")
+        text = text[:start] + text[text.index("m", start) + 1 :]
+    return text
+
+
+def error(problem: GdkregError) -> None:
+    """What happened, why, what helps; details between them as they are."""
+    stream = sys.stderr
+    stream.write(colored("gdkreg: ", "red", stream) + problem.what + "\n")
+    if problem.why:
+        stream.write(f"  why: {problem.why}\n")
+    for row in problem.details.splitlines():
+        stream.write(f"  {row}\n")
+    if problem.fix:
+        stream.write(f"  fix: {problem.fix}\n")
+    stream.flush()
+
+
+class PullProgress:
+    """A bar for an image that is pulled: bytes of all layers, on a terminal only; else one line at the start."""
+
+    def __init__(self, image: str) -> None:
+        self._image = image
+        self._layers: dict[str, tuple[int, int]] = {}
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        if self._bar is None:
+            self._begin()
+        detail = event.get("progressDetail") or {}
+        if event.get("id") and detail.get("total"):
+            self._layers[event["id"]] = (int(detail.get("current") or 0), int(detail["total"]))
+        if self._task is not None:
+            done, total = (sum(pair[at] for pair in self._layers.values()) for at in (0, 1))
+            self._bar.update(self._task, completed=done, total=total or None)
+
+    def _begin(self) -> None:
+        note(f"pulling {self._image}")
+        self._bar = False
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+
+            self._bar = Progress(BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task("", total=None)
+            self._bar.start()
+
+    def close(self) -> None:
+        if self._bar:
+            self._bar.stop()

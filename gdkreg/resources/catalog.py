@@ -1,0 +1,143 @@
+"""The fixed tuple of resources, in the order of `reconfigure`; `down` goes through it backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from gdkreg.config.settings import Settings
+from gdkreg.engines.trust import Place
+from gdkreg.host.base import HostReader
+from gdkreg.plan.journal import FOLDER, Journal
+from gdkreg.plan.reconcile import Resource
+from gdkreg.resources import runner_config
+from gdkreg.resources.applied import Applied
+from gdkreg.resources.certificates import Certificate, Jwks
+from gdkreg.resources.container_files import ContainerFiles
+from gdkreg.resources.docker_trust import DockerTrust
+from gdkreg.resources.hosts import Hosts
+from gdkreg.resources.loopback import Loopback
+from gdkreg.resources.owned import OwnedFiles
+from gdkreg.resources.persist_alias import PersistAlias
+from gdkreg.resources.registry_config import RegistryConfig
+from gdkreg.resources.runner_config import RunnerConfig
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What a command line adds to gdk.yml. `trust` and `runner` ask for what is otherwise only refreshed."""
+
+    take_over: bool = False
+    keep_edits: bool = False
+    trust: bool = False
+    runner: Path | None = None
+    pull_policy: str = ""
+    renew: tuple[str, ...] = ()
+
+
+class Catalog:
+    """Makes the resources of one root. `places` gives the certs.d folders; it asks the engine, so only when needed."""
+
+    def __init__(
+        self, settings: Settings, host: HostReader, journal: Journal, places: Callable[[], list[Place]], options: Options
+    ) -> None:
+        self._settings = settings
+        self._host = host
+        self._journal = journal
+        self._places = places
+        self._options = options
+
+    def _files(self, resource: str) -> OwnedFiles:
+        return OwnedFiles(resource, self._journal, self._options.keep_edits)
+
+    def all(self) -> tuple[Resource, ...]:
+        return (
+            *self.address(),
+            *self.certificates(),
+            Jwks(self._settings.root / "localhost.crt", self._settings.root / "jwks.json", self._files("jwks.json")),
+            RegistryConfig(self._settings, self._files("registry/config.yml")),
+            self.container_files(),
+            self.docker_trust(),
+            *self.runners(),
+            Applied(self._settings, self._files("applied")),
+        )
+
+    def address(self) -> tuple[Resource, ...]:
+        settings, system = self._settings, self._host.platform.system
+        added = tuple(entry.target.removeprefix("address ") for entry in self._journal.commands("loopback"))
+        loopback = Loopback(settings.address, system, added, persisted=settings.registry.persist_alias)
+        return (
+            loopback,
+            PersistAlias(
+                settings.address, system, settings.registry.persist_alias and loopback.needed, self._files("persist_alias")
+            ),
+            Hosts(settings.names(), settings.root, self._options.take_over),
+        )
+
+    def certificates(self) -> tuple[Certificate, Certificate]:
+        settings, days = self._settings, self._settings.registry.certificate_days
+        names = tuple(dict.fromkeys([settings.host, settings.address]))
+        tls = Certificate(
+            "registry_host",
+            "tls",
+            settings.host,
+            names,
+            days,
+            settings.root,
+            self._files("registry_host.crt"),
+            wanted=settings.registry.self_signed,
+            renew="tls" in self._options.renew,
+        )
+        token = Certificate(
+            "localhost",
+            "token",
+            "gitlab-issuer",
+            (),
+            days,
+            settings.root,
+            self._files("localhost.crt"),
+            renew="token" in self._options.renew,
+        )
+        return tls, token
+
+    def container_files(self) -> ContainerFiles:
+        settings, platform = self._settings, self._host.platform
+        registry, own = settings.registry, (platform.uid, platform.gid)
+        uid = platform.uid if registry.uid == "" else int(registry.uid)
+        gid = platform.gid if registry.gid == "" else int(registry.gid)
+        secret = [settings.root / "registry" / "config.yml"]
+        if registry.self_signed:
+            secret.append(settings.root / "registry_host.key")
+        return ContainerFiles(
+            folder=settings.root / FOLDER / "mounts",
+            sources=tuple(secret),
+            storage=settings.root / "registry" / "storage",
+            own=own,
+            owner=None if uid == platform.uid else (uid, gid),
+            files=self._files("container_files"),
+        )
+
+    def docker_trust(self) -> DockerTrust:
+        files = self._files("docker_trust")
+        asked = self._options.trust or bool(files.ours())
+        places = self._places() if asked else []
+        known = {place.folder for place in places}
+        for path, owned in self._journal.owned().items():
+            # An engine that does not answer just now keeps its trust.
+            if owned.resource == "docker_trust" and (folder := path.parent.parent) not in known:
+                known.add(folder)
+                places.append(Place(folder, owned.as_root, "the engine used before"))
+        return DockerTrust(
+            authority=self._settings.authority,
+            certificate=self._settings.root / "registry_host.crt",
+            places=places,
+            wanted=asked and self._settings.registry.self_signed,
+            files=files,
+        )
+
+    def runners(self) -> tuple[RunnerConfig, ...]:
+        files = self._files("runner_config")
+        paths = dict.fromkeys([*files.ours(), *([self._options.runner] if self._options.runner else [])])
+        wanted = runner_config.wanted(self._settings, self._host.platform, self._options.pull_policy)
+        return tuple(RunnerConfig(path, wanted, files) for path in paths)

@@ -1,0 +1,87 @@
+"""Copies for the registry's own user, where `registry.uid` is not yours: readable by that user and by nobody else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from gdkreg.errors import GdkregError
+from gdkreg.host.base import HostReader, digest
+from gdkreg.plan.actions import Action, MakeFolder, RunCommand
+from gdkreg.plan.reconcile import Note
+from gdkreg.resources.owned import FileState, OwnedFiles
+
+
+class CopiesState(msgspec.Struct, frozen=True):
+    """Each copy with the bytes it has to have, and who owns the storage folder."""
+
+    copies: list[tuple[FileState, bytes | None]]
+    former: list[FileState]
+    folder: bool
+    storage_owner: tuple[int, int]
+
+
+class ContainerFiles(msgspec.Struct, frozen=True):
+    """`sources` are the secret files that the registry reads; `owner` is None where it runs as you."""
+
+    folder: Path
+    sources: tuple[Path, ...]
+    storage: Path
+    own: tuple[int, int]
+    owner: tuple[int, int] | None
+    files: OwnedFiles
+    name: str = "container_files"
+
+    def copy_of(self, source: Path) -> Path:
+        """The file to mount: the copy, or the source itself where it runs as you."""
+        return source if self.owner is None else self.folder / source.name
+
+    def inspect(self, host: HostReader) -> CopiesState:
+        wanted = {self.folder / source.name: host.read(source) for source in self.sources} if self.owner else {}
+        storage = host.info(self.storage)
+        return CopiesState(
+            copies=[(self._look(host, path, content), content) for path, content in wanted.items()],
+            former=[self._look(host, path, None) for path in self.files.ours() if path not in wanted],
+            folder=host.info(self.folder) is not None,
+            storage_owner=(storage.uid, storage.gid) if storage else (-1, -1),
+        )
+
+    def _look(self, host: HostReader, path: Path, content: bytes | None) -> FileState:
+        """The copy's state; where we may not read it, the journal tells whether it is the one that we wrote."""
+        owned, info = self.files.journal.owned().get(path), host.info(path)
+        try:
+            now = host.read(path)
+        except GdkregError:
+            known = owned is not None and content is not None and owned.written == digest(content)
+            now = content if known else host.read(path, as_root=True)
+        return FileState(path, now, info, owned)
+
+    def plan(self, state: CopiesState, present: bool) -> list[Action]:
+        wanted = present and self.owner is not None
+        gone = state.former if wanted else [*state.former, *(file for file, _ in state.copies)]
+        actions: list[Action] = [action for file in gone for action in self.files.release(file)]
+        if wanted and not state.folder:
+            actions.append(MakeFolder(path=self.folder, reason="holds the copies", mode=0o700))
+        for (file, content), source in zip(state.copies, self.sources) if wanted else ():
+            fresh = content if content is not None else (lambda host, path=source: host.read(path) or b"")
+            actions += self.files.write(
+                file, fresh, f"only user {self.owner[0] if self.owner else ''} may read it", mode=0o400, owner=self.owner, as_root=True, secret=True
+            )
+        target = self.owner if wanted else self.own
+        if target is not None and state.storage_owner not in {(-1, -1), target} and (wanted or gone):
+            actions.append(self._give(target, state.storage_owner))
+        return actions
+
+    def _give(self, to: tuple[int, int], back: tuple[int, int]) -> RunCommand:
+        def argv(owner: tuple[int, int]) -> tuple[str, ...]:
+            return ("chown", "-R", f"{owner[0]}:{owner[1]}", str(self.storage))
+
+        return RunCommand(argv=argv(to), undo=argv(back), target=f"owner of {self.storage}", reason="the registry writes there", as_root=True)
+
+    def notes(self, state: CopiesState) -> list[Note]:
+        if self.owner is None:
+            return [Note("off", "the registry runs as you")]
+        if self.plan(state, True):
+            return [Note("changed", f"copies for user {self.owner[0]} are missing or old", "gdkreg reconfigure")]
+        return [Note("ok", f"copies for user {self.owner[0]}:{self.owner[1]}")]

@@ -1,0 +1,165 @@
+"""registry/config.yml: built as a value and dumped; one file for Distribution 2.8, Distribution 3 and GitLab's registry."""
+
+from __future__ import annotations
+
+import copy
+import secrets
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from gdkreg.config.settings import Settings
+from gdkreg.host.base import HostReader
+from gdkreg.plan.actions import Action, MakeFolder, WriteFile
+from gdkreg.plan.journal import FOLDER
+from gdkreg.plan.reconcile import Note
+from gdkreg.resources.owned import FileState, OwnedFiles
+
+# Where the files lie inside a container; the process runtime gets the host's paths by REGISTRY_… variables.
+INSIDE = Path("/etc/docker/registry")
+STORAGE_INSIDE = Path("/var/lib/registry")
+TLS_CERTIFICATE = INSIDE / "registry_host.crt"
+TLS_KEY = INSIDE / "registry_host.key"
+TOKEN_CERTIFICATE = INSIDE / "localhost.crt"
+JWKS = INSIDE / "jwks.json"
+CONFIG = INSIDE / "config.yml"
+
+_NO_DRIVERS = {"cache", "filesystem", "delete", "maintenance", "redirect", "tag"}
+_HEAD = "# Written by gdkreg from gdk.yml: change it there (registry.config) and run gdkreg reconfigure.\n"
+
+
+def build(settings: Settings, secret: str) -> dict[str, Any]:
+    """The whole configuration as Distribution reads it; unknown keys are ignored by each of the three."""
+    registry = settings.registry
+    config: dict[str, Any] = {
+        "version": 0.1,
+        "log": {"level": "info", "formatter": "text", "fields": {"service": "registry"}},
+        "storage": {
+            "cache": {"blobdescriptor": "inmemory"},
+            "filesystem": {"rootdirectory": str(STORAGE_INSIDE)},
+            "delete": {"enabled": True},
+        },
+        "http": {
+            "addr": f":{registry.port}",
+            "secret": secret,
+            "headers": {"X-Content-Type-Options": ["nosniff"]},
+        },
+        "health": {"storagedriver": {"enabled": True, "interval": "10s", "threshold": 3}},
+        "validation": {"disabled": True},
+        "compatibility": {"schema1": {"enabled": registry.compatibility_schema1_enabled}},
+        # GitLab's registry may default to its metadata database, and then refuses to collect offline.
+        "database": {"enabled": False},
+    }
+    if registry.read_only_maintenance_enabled:
+        config["storage"]["maintenance"] = {"readonly": {"enabled": True}}
+    if registry.self_signed:
+        config["http"]["tls"] = {"certificate": str(TLS_CERTIFICATE), "key": str(TLS_KEY)}
+    if registry.auth_enabled:
+        config["auth"] = {
+            "token": {
+                "autoredirect": False,
+                "realm": f"{settings.gitlab_url}/jwt/auth",
+                "service": "container_registry",
+                "issuer": "gitlab-issuer",
+                "rootcertbundle": str(TOKEN_CERTIFICATE),
+                "jwks": str(JWKS),
+            }
+        }
+    merged = merge(config, registry.config)
+    storage, given = merged.get("storage"), registry.config.get("storage")
+    if isinstance(storage, dict) and isinstance(given, dict) and set(storage) - _NO_DRIVERS and "filesystem" not in given:
+        storage.pop("filesystem", None)  # Distribution takes one driver, and the user named another
+    return merged
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`over` laid deep over `base`: blocks are merged, everything else is replaced, null takes a key out."""
+    merged = copy.deepcopy(base)
+    for key, value in over.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def dump(config: dict[str, Any]) -> bytes:
+    return (_HEAD + yaml.safe_dump(config, sort_keys=False, allow_unicode=True)).encode()
+
+
+class ConfigState(msgspec.Struct, frozen=True):
+    file: FileState
+    secret: bytes | None
+    folder: bool
+    storage: bool
+
+
+class RegistryConfig(msgspec.Struct, frozen=True):
+    """The configuration, the secret it needs (kept in `.gdkreg`, so that a restart does not break uploads), the storage folder."""
+
+    settings: Settings
+    files: OwnedFiles
+    name: str = "registry/config.yml"
+
+    @property
+    def path(self) -> Path:
+        return self.settings.root / "registry" / "config.yml"
+
+    @property
+    def _secret(self) -> Path:
+        return self.settings.root / FOLDER / "http_secret"
+
+    def inspect(self, host: HostReader) -> ConfigState:
+        return ConfigState(
+            file=self.files.inspect(host, self.path),
+            secret=host.read(self._secret),
+            folder=host.info(self.path.parent) is not None,
+            storage=host.info(self.path.parent / "storage") is not None,
+        )
+
+    def plan(self, state: ConfigState, present: bool) -> list[Action]:
+        if not present:
+            return self.files.release(state.file)
+        actions: list[Action] = []
+        if not state.folder:
+            actions.append(MakeFolder(path=self.path.parent, reason="holds the registry's configuration and storage"))
+        if not state.storage:
+            actions.append(MakeFolder(path=self.path.parent / "storage", reason="holds the images", mode=0o700))
+        if state.secret is None:
+            actions.append(
+                WriteFile(
+                    path=self._secret,
+                    content=lambda host: secrets.token_hex(32).encode(),
+                    reason="http.secret, kept over restarts",
+                    before=None,
+                    mode=0o600,
+                    secret=True,
+                )
+            )
+        reason = "somebody else wrote over it" if state.file.overwritten else "from gdk.yml"
+        if state.secret is not None:
+            return actions + self.files.write(state.file, self._content(state.secret), reason, mode=0o600)
+        preview = self._content(b"made when it is written")
+        return actions + self.files.write(
+            state.file, lambda host: self._content(host.read(self._secret) or b""), reason, mode=0o600, preview=preview
+        )
+
+    def _content(self, secret: bytes) -> bytes:
+        return dump(build(self.settings, secret.decode()))
+
+    def notes(self, state: ConfigState) -> list[Note]:
+        if not self.plan(state, True):
+            return [Note("ok", str(self.path))]
+        if state.file.overwritten:
+            return [
+                Note(
+                    "changed",
+                    "somebody else wrote over it, perhaps gdk reconfigure",
+                    "gdkreg reconfigure; to keep it: protected_config_files: ['registry/config.yml'] under gdk: in gdk.yml",
+                )
+            ]
+        return [Note("changed", "not what gdk.yml says" if state.file.content else "missing", "gdkreg reconfigure")]

@@ -1,0 +1,191 @@
+"""Keys and certificates as values in memory. They are written to disk by actions only."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import ipaddress
+import json
+
+import msgspec
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from gdkreg.config.values import is_ipv4
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+class KeyPair(msgspec.Struct, frozen=True):
+    """A private key and its certificate, both PEM."""
+
+    key: bytes
+    certificate: bytes
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What a certificate says; `days_left` is negative once it expired."""
+
+    subject: str
+    names: tuple[str, ...]
+    not_before: datetime.datetime
+    not_after: datetime.datetime
+    days_left: int
+    fingerprint: str
+    serial: int
+    kind: str
+
+
+def new_tls_key() -> PrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def new_token_key() -> PrivateKey:
+    """RSA: Rails signs with RS256."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def self_signed(key: PrivateKey, subject: str, names: tuple[str, ...], days: int) -> KeyPair:
+    """A certificate for these DNS names and IPv4 addresses, valid from an hour ago (clocks differ) for `days`.
+
+    It is no CA: whoever trusts it trusts these names, and nothing can be signed with it.
+    """
+    start = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) - datetime.timedelta(hours=1)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject[:64])])
+    public = key.public_key()
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + datetime.timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
+    )
+    if names:
+        alternatives = [_general_name(item) for item in names]
+        builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    certificate = builder.sign(key, hashes.SHA256())
+    return KeyPair(pem(key), certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def _key_usage() -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _general_name(text: str) -> x509.GeneralName:
+    return x509.IPAddress(ipaddress.ip_address(text)) if is_ipv4(text) else x509.DNSName(text)
+
+
+def pem(key: PrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def load_key(content: bytes) -> PrivateKey | None:
+    """The key of a PEM file; None where it is no EC or RSA key, or is encrypted."""
+    try:
+        key = serialization.load_pem_private_key(content, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return key if isinstance(key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey)) else None
+
+
+def facts(certificate: bytes) -> Facts | None:
+    """What a PEM certificate says; None where it is none."""
+    try:
+        parsed = x509.load_pem_x509_certificate(certificate)
+    except ValueError:
+        return None
+    try:
+        alternatives = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = tuple(str(item.value) for item in alternatives)
+    except x509.ExtensionNotFound:
+        names = ()
+    left = parsed.not_valid_after_utc - datetime.datetime.now(datetime.timezone.utc)
+    public = parsed.public_key()
+    kind = f"RSA {public.key_size}" if isinstance(public, rsa.RSAPublicKey) else "EC"
+    kind = f"EC {public.curve.name}" if isinstance(public, ec.EllipticCurvePublicKey) else kind
+    return Facts(
+        subject=parsed.subject.rfc4514_string(),
+        names=names,
+        not_before=parsed.not_valid_before_utc,
+        not_after=parsed.not_valid_after_utc,
+        days_left=left.days,
+        fingerprint=parsed.fingerprint(hashes.SHA256()).hex(),
+        serial=parsed.serial_number,
+        kind=kind,
+    )
+
+
+def is_rsa(key: PrivateKey) -> bool:
+    return isinstance(key, rsa.RSAPrivateKey)
+
+
+def is_pair(key: bytes, certificate: bytes) -> bool:
+    """Whether the certificate is of this key."""
+    loaded = load_key(key)
+    try:
+        parsed = x509.load_pem_x509_certificate(certificate)
+    except ValueError:
+        return False
+    return loaded is not None and spki(loaded.public_key()) == spki(parsed.public_key())
+
+
+def spki(public: object) -> bytes:
+    """The DER SubjectPublicKeyInfo of a public key."""
+    assert isinstance(public, (ec.EllipticCurvePublicKey, rsa.RSAPublicKey))
+    return public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def libtrust_id(certificate: bytes) -> str:
+    """The `kid` that GitLab sends: SHA-256 of the SubjectPublicKeyInfo, 240 bits of it in base32, groups of 4."""
+    parsed = x509.load_pem_x509_certificate(certificate)
+    text = base64.b32encode(hashlib.sha256(spki(parsed.public_key())).digest()[:30]).decode()
+    return ":".join(text[at : at + 4] for at in range(0, len(text), 4))
+
+
+def jwks(certificate: bytes) -> bytes:
+    """A JWK Set (RFC 7517) with the certificate's RSA key under its libtrust id: Distribution 3 takes GitLab's tokens by it.
+
+    Raises `ValueError` where the certificate is none or its key is not RSA.
+    """
+    parsed = x509.load_pem_x509_certificate(certificate)
+    public = parsed.public_key()
+    if not isinstance(public, rsa.RSAPublicKey):
+        raise ValueError("not an RSA key")
+    numbers = public.public_numbers()
+    key = {
+        "kty": "RSA",
+        "use": "sig",
+        "alg": "RS256",
+        "kid": libtrust_id(certificate),
+        "n": _base64url(numbers.n),
+        "e": _base64url(numbers.e),
+    }
+    return json.dumps({"keys": [key]}, indent=2).encode() + b"\n"
+
+
+def _base64url(number: int) -> str:
+    raw = number.to_bytes((number.bit_length() + 7) // 8, "big")
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -1,0 +1,1 @@
+"""What runs: the registry, as a container or as a process."""

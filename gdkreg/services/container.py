@@ -1,0 +1,202 @@
+"""The registry as a container, through the docker SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+
+from gdkreg.engines.detect import Engine
+from gdkreg.errors import GdkregError
+from gdkreg.host.base import Platform
+from gdkreg.resources.registry_config import CONFIG
+from gdkreg.services.launch import LABEL_DIGEST, LABEL_ROOT, Launch
+
+if TYPE_CHECKING:
+    import docker
+
+_SECOND = 1_000_000_000  # the API counts in nanoseconds
+# Runs inside the container with what its image has; 401 is an answer too.
+_HEALTH = (
+    "u={scheme}://{authority}/v2/; "
+    "if command -v curl >/dev/null; then curl -sk -o /dev/null $u; "
+    "else wget -S -q -O /dev/null --no-check-certificate $u 2>&1 | grep -q 'HTTP/1.1 [24]'; fi"
+)
+
+
+class ContainerRuntime:
+    """Implements `registry.Runtime` with a container that carries our label."""
+
+    name = "docker"
+
+    def __init__(self, launch: Launch, platform: Platform, engine: Engine, client: docker.DockerClient) -> None:
+        self._launch = launch
+        self._platform = platform
+        self._engine = engine
+        self._api = client.api
+        self._id = ""
+
+    def _find(self) -> dict[str, Any] | None:
+        """Our container of this root, in whatever state."""
+        found = self._api.containers(all=True, filters={"label": f"{LABEL_ROOT}={self._launch.root}"})
+        return found[0] if found else None
+
+    def running(self) -> str | None:
+        found = self._find()
+        return str(found["Labels"].get(LABEL_DIGEST, "")) if found and found["State"] == "running" else None
+
+    def wanted(self) -> str:
+        return self._launch.digest(str(self.image()["Id"]) + self._user())
+
+    def describe(self) -> str:
+        found = self._find()
+        return f"container {self._launch.name}, {found['Status']}" if found else ""
+
+    def image(self) -> dict[str, Any]:
+        """Raises `GdkregError` where the image is not here."""
+        try:
+            return dict(self._api.inspect_image(self._launch.image))
+        except ImageNotFound:
+            raise GdkregError(
+                f"the image {self._launch.image} is not here", fix=f"docker pull {self._launch.image}"
+            ) from None
+
+    def has_image(self) -> bool:
+        try:
+            self.image()
+        except GdkregError:
+            return False
+        return True
+
+    def pull(self, progress: Callable[[dict[str, Any]], None]) -> None:
+        """Raises `GdkregError` where it cannot be pulled."""
+        name, _, tag = self._launch.image.rpartition(":")
+        if not name or "/" in tag or "@" in self._launch.image:
+            name, tag = self._launch.image, ("" if "@" in self._launch.image else "latest")
+        try:
+            for event in self._api.pull(name, tag=tag or None, stream=True, decode=True):
+                if "error" in event:
+                    raise GdkregError(f"cannot pull {self._launch.image}", why=str(event["error"]))
+                progress(event)
+        except DockerException as error:
+            raise GdkregError(f"cannot pull {self._launch.image}", why=_reason(error)) from None
+
+    def _user(self) -> str:
+        if self._launch.uid is None and self._engine.maps_root_to_user:
+            return "0:0"
+        uid = self._platform.uid if self._launch.uid is None else self._launch.uid
+        gid = self._platform.gid if self._launch.gid is None else self._launch.gid
+        return f"{uid}:{gid}"
+
+    def start(self) -> None:
+        image = self.image()
+        old = self._find()
+        if old is not None:
+            self._api.remove_container(old["Id"], force=True)
+        try:
+            self._id = self._create(image, healthy=True)
+            if not self._has_shell():
+                self._api.remove_container(self._id)
+                self._id = self._create(image, healthy=False)
+            self._api.start(self._id)
+        except APIError as error:
+            raise GdkregError("the engine refused to start the registry", why=_reason(error), fix="gdkreg doctor") from None
+
+    def _create(self, image: dict[str, Any], *, healthy: bool) -> str:
+        launch, api = self._launch, self._api
+        inside = f"{launch.port}/tcp"
+        host_config = api.create_host_config(
+            binds=[f"{mount.source}:{mount.target}:{'ro' if mount.read_only else 'rw'}" for mount in launch.mounts],
+            port_bindings={inside: [(launch.address, launch.port)]},
+            restart_policy={"Name": launch.restart_policy},
+            log_config={"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
+            security_opt=["no-new-privileges"],
+        )
+        created = api.create_container(
+            image=str(image["Id"]),
+            name=launch.name,
+            command=_command(image),
+            user=self._user(),
+            labels={LABEL_ROOT: str(launch.root), LABEL_DIGEST: launch.digest(str(image["Id"]) + self._user())},
+            environment=launch.environment,
+            ports=[(launch.port, "tcp")],
+            host_config=host_config,
+            healthcheck=self._health() if healthy else {"Test": ["NONE"]},
+        )
+        return str(created["Id"])
+
+    def _health(self) -> dict[str, Any]:
+        """GitLab's image checks by plain HTTP and reads unhealthy with TLS on; this check fits what we wrote."""
+        scheme = "https" if self._launch.certificate else "http"
+        test = _HEALTH.format(scheme=scheme, authority=f"127.0.0.1:{self._launch.port}")
+        return {"Test": ["CMD-SHELL", test], "Interval": 30 * _SECOND, "Timeout": 5 * _SECOND, "StartPeriod": 5 * _SECOND}
+
+    def _has_shell(self) -> bool:
+        """An image of a lone binary cannot run a check inside; `status` asks it from outside all the same."""
+        try:
+            self._api.get_archive(self._id, "/bin/sh")
+        except NotFound:
+            return False
+        return True
+
+    def died(self) -> str:
+        state = self._api.inspect_container(self._id)["State"]
+        if state["Status"] in {"running", "created"}:
+            return ""
+        self._api.update_container(self._id, restart_policy={"Name": "no"})
+        return f"the container exited with code {state.get('ExitCode')}"
+
+    def stop(self) -> bool:
+        found = self._find()
+        if found is None or found["State"] not in {"running", "restarting", "paused"}:
+            return False
+        self._api.stop(found["Id"], timeout=5)
+        return True
+
+    def remove(self) -> None:
+        found = self._find()
+        if found is not None:
+            self._api.remove_container(found["Id"], force=True)
+
+    def last_lines(self, count: int) -> list[str]:
+        return list(self.lines(count, follow=False, since=None))
+
+    def lines(self, count: int | None, *, follow: bool, since: float | None) -> Iterator[str]:
+        found = self._find()
+        if found is None:
+            return
+        options: dict[str, Any] = {"tail": "all" if count is None else count}
+        if since is not None:
+            options["since"] = int(since)
+        if not follow:
+            yield from self._api.logs(found["Id"], **options).decode(errors="replace").splitlines()
+            return
+        rest = b""
+        for piece in self._api.logs(found["Id"], stream=True, follow=True, **options):
+            *whole, rest = (rest + piece).split(b"\n")
+            yield from (line.decode(errors="replace") for line in whole)
+
+    def rival(self) -> str:
+        """A running container that mounts this root's registry folder and is not ours: GDK's own registry."""
+        inside = f"{self._launch.root}/registry"
+        for item in self._api.containers():
+            ours = item["Labels"].get(LABEL_ROOT) == str(self._launch.root)
+            if not ours and any(str(mount.get("Source", "")).startswith(inside) for mount in item.get("Mounts", [])):
+                return str(item["Names"][0]).lstrip("/")
+        return ""
+
+
+def _command(image: dict[str, Any]) -> list[str] | None:
+    """What to pass so that each image reads our file: upstream 2 and 3 take it as an argument, GitLab's reads it anyway."""
+    entry = image.get("Config", {}).get("Entrypoint") or []
+    if not entry:
+        return None
+    if entry[-1].rpartition("/")[2] in {"registry", "docker-registry"}:
+        return ["serve", str(CONFIG)]
+    return [str(CONFIG)]
+
+
+def _reason(error: DockerException) -> str:
+    text = str(getattr(error, "explanation", None) or error)
+    return text.replace("driver failed programming external connectivity on endpoint", "").strip()

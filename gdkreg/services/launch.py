@@ -1,0 +1,128 @@
+"""Everything that goes into a running registry, as one value with one digest: compared whole, never field by field."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from gdkreg.config.settings import Settings
+from gdkreg.errors import GdkregError
+from gdkreg.host.base import HostReader
+from gdkreg.plan.journal import FOLDER
+from gdkreg.resources import registry_config as config
+
+LABEL_ROOT = "gdkreg.root"
+LABEL_DIGEST = "gdkreg.digest"
+# Distribution 3 floods its log without it.
+_ENVIRONMENT = {"OTEL_TRACES_EXPORTER": "none"}
+
+
+class Mount(msgspec.Struct, frozen=True):
+    source: Path
+    target: Path
+    read_only: bool = True
+
+
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """`certificate` is None for plain HTTP; `overrides` give the process runtime the host's paths."""
+
+    root: Path
+    name: str
+    address: str
+    port: int
+    certificate: Path | None
+    config: Path
+    storage: Path
+    mounts: list[Mount]
+    overrides: dict[str, str]
+    image: str
+    binary: str | None
+    uid: int | None
+    gid: int | None
+    restart_policy: str
+    content: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return dict(_ENVIRONMENT)
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.certificate else 'http'}://{self.address}:{self.port}"
+
+    def digest(self, what_runs: str) -> str:
+        """Of all of this and of the image or binary that is to run."""
+        whole = msgspec.json.encode([msgspec.to_builtins(self, enc_hook=str), what_runs])
+        return hashlib.sha256(whole).hexdigest()[:16]
+
+
+def build(settings: Settings, host: HostReader) -> Launch:
+    """From the applied settings and the files that they made. Raises `GdkregError` where a file is missing."""
+    root, registry = settings.root, settings.registry
+    path = root / "registry" / "config.yml"
+    raw = host.read(path)
+    if raw is None:
+        raise GdkregError(f"{path} is missing", fix="gdkreg reconfigure")
+    parsed = yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    own = {
+        config.TLS_CERTIFICATE: root / "registry_host.crt",
+        config.TLS_KEY: _for_user(settings, host, root / "registry_host.key"),
+        config.TOKEN_CERTIFICATE: root / "localhost.crt",
+        config.JWKS: root / "jwks.json",
+        config.STORAGE_INSIDE: root / "registry" / "storage",
+    }
+    used = {key: value for key, value in _paths(parsed) if Path(value) in own}
+    mounts = [Mount(own[Path(value)], Path(value), Path(value) != config.STORAGE_INSIDE) for value in used.values()]
+    mounts.append(Mount(_for_user(settings, host, path), config.CONFIG))
+    tls = _tls_certificate(parsed)
+    return Launch(
+        root=root,
+        name=f"gdkreg-registry-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}",
+        address=settings.address,
+        port=registry.port,
+        certificate=own.get(tls, tls) if tls else None,
+        config=path,
+        storage=own[config.STORAGE_INSIDE],
+        mounts=mounts,
+        overrides={
+            **{f"REGISTRY_{'_'.join(key).upper()}": str(own[Path(value)]) for key, value in used.items()},
+            "REGISTRY_HTTP_ADDR": f"{settings.address}:{registry.port}",
+        },
+        image=registry.image,
+        binary=registry.bin,
+        uid=int(registry.uid) if registry.uid != "" else None,
+        gid=int(registry.gid) if registry.gid != "" else None,
+        restart_policy=registry.restart_policy or "no",
+        content=_content_digest(host, raw, mounts),
+    )
+
+
+def _tls_certificate(parsed: dict[str, Any]) -> Path | None:
+    tls = parsed.get("http", {}).get("tls") or {}
+    return Path(tls["certificate"]) if tls.get("certificate") else None
+
+
+def _paths(value: Any, at: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], str]]:
+    """Every text value of the configuration that is an absolute path, with its keys."""
+    if isinstance(value, dict):
+        return [found for key, below in value.items() for found in _paths(below, (*at, str(key)))]
+    return [(at, value)] if isinstance(value, str) and value.startswith("/") else []
+
+
+def _for_user(settings: Settings, host: HostReader, source: Path) -> Path:
+    """The copy for the registry's own user, where there is one (resources/container_files.py)."""
+    copy = settings.root / FOLDER / "mounts" / source.name
+    return copy if host.info(copy) is not None else source
+
+
+def _content_digest(host: HostReader, raw: bytes, mounts: list[Mount]) -> str:
+    """Of the configuration and the certificates; a key has its certificate to speak for it."""
+    sha = hashlib.sha256(raw)
+    for mount in mounts:
+        if mount.read_only and mount.target not in {config.TLS_KEY, config.CONFIG}:
+            sha.update(hashlib.sha256(host.read(mount.source) or b"").digest())
+    return sha.hexdigest()

@@ -1,0 +1,254 @@
+"""The life of the registry: which runtime, start until it answers, stop, state."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from gdkreg.config.settings import Settings
+from gdkreg.errors import GdkregError
+from gdkreg.host import files, network
+from gdkreg.host.base import Host
+from gdkreg.plan.journal import FOLDER
+from gdkreg.services import ready
+from gdkreg.services.launch import Launch, build
+from gdkreg.services.process import ProcessRuntime, find_binary
+
+PATIENCE = 30.0  # seconds until a registry that neither answers nor dies is given up
+NOT_RUNNING = "stopped"
+
+
+class Runtime(Protocol):
+    """How a registry is run. `running` and `wanted` are digests of all that goes into it."""
+
+    name: str
+
+    def running(self) -> str | None: ...
+    def wanted(self) -> str: ...
+    def describe(self) -> str: ...
+    def start(self) -> None: ...
+    def died(self) -> str: ...
+    def stop(self) -> bool: ...
+    def remove(self) -> None: ...
+    def last_lines(self, count: int) -> list[str]: ...
+    def lines(self, count: int | None, *, follow: bool, since: float | None) -> Iterator[str]: ...
+
+
+class Started(msgspec.Struct, frozen=True):
+    """What `start` did: "started", "recreated" or "already running", by which runtime and why that one."""
+
+    what: str
+    runtime: str
+    why: str
+    url: str
+    status: int
+    seconds: float
+
+
+class State(msgspec.Struct, frozen=True):
+    """How the registry stands. `current` is False where it runs with settings from before the last reconfigure."""
+
+    running: bool
+    runtime: str = ""
+    detail: str = ""
+    url: str = ""
+    verdict: str = NOT_RUNNING
+    current: bool = True
+
+
+class Registry:
+    """The registry of one root. `settings` are the applied ones; `progress` is shown a pull."""
+
+    def __init__(self, settings: Settings, host: Host, progress: Callable[[dict[str, Any]], None] | None = None) -> None:
+        self._settings = settings
+        self._host = host
+        self._progress = progress or (lambda event: None)
+        self._record = settings.root / FOLDER / "runtime"
+        self._launch: Launch | None = None
+
+    @property
+    def launch(self) -> Launch:
+        if self._launch is None:
+            self._launch = build(self._settings, self._host)
+        return self._launch
+
+    # choosing
+
+    def _process(self) -> ProcessRuntime:
+        return ProcessRuntime(self.launch, self._host.platform)
+
+    def _container(self) -> tuple[Any, str]:
+        """The container runtime, or None and why not."""
+        from gdkreg.engines.detect import detect
+        from gdkreg.services.container import ContainerRuntime
+
+        engine, client = detect(self._host)
+        if client is None:
+            return None, engine.why
+        if not engine.local:
+            return None, f"the engine at {engine.endpoint.url} is not on this machine"
+        return ContainerRuntime(self.launch, self._host.platform, engine, client), f"{engine.kind} engine {engine.version}"
+
+    def choose(self) -> tuple[Runtime, str]:
+        """The runtime that gdk.yml asks for and why it is that one. Raises `GdkregError` where none can run."""
+        kind = self._settings.registry.runtime
+        if kind == "process":
+            return self._process(), "registry.runtime is process"
+        container, why = self._container()
+        if container is not None:
+            if container.has_image():
+                return container, why
+            try:
+                container.pull(self._progress)
+                return container, f"{why}, image pulled"
+            except GdkregError as error:
+                why = f"{error.what}: {error.why}" if error.why else error.what
+        if kind == "auto" and find_binary(self.launch, self._host.platform):
+            return self._process(), why
+        fix = "start the engine, or gdkreg config set registry.runtime process"
+        if container is not None:
+            fix = f"docker pull {self.launch.image}, or name another: gdkreg config set registry.image IMAGE"
+        binary = "; nor is there a registry binary (gdkreg config set registry.bin PATH)" if kind == "auto" else ""
+        raise GdkregError("there is nothing to run the registry with", why=why + binary, fix=fix)
+
+    def current(self) -> Runtime | None:
+        """The runtime that was started last; None where it cannot be asked."""
+        kind = (self._host.read(self._record) or b"").decode()
+        if kind == "process":
+            return self._process()
+        return self._container()[0] if kind == "docker" else None
+
+    # the verbs
+
+    def start(self) -> Started:
+        """Start, or replace what runs with other settings; returns once /v2/ answers. Raises `GdkregError`."""
+        begin = time.monotonic()
+        runtime, why = self.choose()
+        before = self.current()
+        if before is not None and before.name != runtime.name:
+            before.stop()
+        running, wanted = runtime.running(), runtime.wanted()
+        if running == wanted and self._ask().verdict == "ready":
+            return self._report("already running", runtime, why, begin)
+        if running is not None:
+            runtime.stop()
+        self._check_place(runtime)
+        self._check_storage()
+        files.write_whole(self._record, runtime.name.encode(), mode=0o600, owner=None)
+        runtime.start()
+        self._wait(runtime)
+        return self._report("recreated" if running is not None else "started", runtime, why, begin)
+
+    def stop(self) -> bool:
+        """Stop it; False where it was not running."""
+        runtime = self.current()
+        if runtime is None and self._host.read(self._record) == b"docker":
+            raise GdkregError("cannot tell whether the registry runs", why=self._container()[1], fix="start the engine, then gdkreg stop registry")
+        return runtime.stop() if runtime is not None else False
+
+    def remove(self) -> bool:
+        """Stop it and remove its container, or its log; the images stay. False where there was nothing."""
+        runtime = self.current()
+        if runtime is None:
+            return False
+        runtime.remove()
+        self._record.unlink(missing_ok=True)
+        return True
+
+    def state(self) -> State:
+        runtime = self.current()
+        digest = runtime.running() if runtime is not None else None
+        if runtime is None or digest is None:
+            detail = runtime.describe() if runtime is not None and runtime.name == "docker" else ""
+            return State(False, runtime.name if runtime else "", detail, self.launch.url)
+        try:
+            current = digest == runtime.wanted()
+        except GdkregError:  # the image or binary is gone; what runs goes on running
+            current = False
+        answer = self._ask()
+        return State(True, runtime.name, runtime.describe(), self.launch.url, answer.verdict, current)
+
+    def lines(self, count: int | None, *, follow: bool, since: float | None) -> Iterator[str]:
+        runtime = self.current()
+        if runtime is None:
+            raise GdkregError("the registry was not started yet", fix="gdkreg start registry")
+        return runtime.lines(count, follow=follow, since=since)
+
+    # on the way
+
+    def _ask(self) -> ready.Answer:
+        launch = self.launch
+        return ready.ask(launch.address, launch.port, launch.certificate)
+
+    def _report(self, what: str, runtime: Runtime, why: str, begin: float) -> Started:
+        answer = self._ask()
+        return Started(what, runtime.name, why, self.launch.url, answer.status, round(time.monotonic() - begin, 3))
+
+    def _wait(self, runtime: Runtime) -> None:
+        deadline = time.monotonic() + PATIENCE
+        answer = self._ask()
+        while answer.verdict != "ready":
+            if how := runtime.died():
+                raise self._failed("the registry died while starting", how, runtime)
+            if time.monotonic() > deadline or answer.verdict in {"other certificate", "no tls"}:
+                runtime.stop()
+                raise self._failed(f"the registry does not answer at {self.launch.url}", answer.detail, runtime)
+            time.sleep(0.01)
+            answer = self._ask()
+
+    def _failed(self, what: str, why: str, runtime: Runtime) -> GdkregError:
+        lines = runtime.last_lines(15)
+        return GdkregError(what, why=why, fix="gdkreg tail registry --no-follow shows the whole log", details="\n".join(lines))
+
+    def _check_place(self, runtime: Runtime) -> None:
+        address, port = self.launch.address, self.launch.port
+        error = network.can_bind(address, port)
+        if error is None:
+            return
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise GdkregError(f"{address} is not an address of this machine", why="the loopback alias is gone", fix="gdkreg reconfigure")
+        if error.errno == errno.EACCES:
+            raise GdkregError(f"port {port} needs root", why="ports below 1024 do", fix="gdkreg config set registry.port 5000")
+        raise self._port_taken(runtime, address, port)
+
+    def _port_taken(self, runtime: Runtime, address: str, port: int) -> GdkregError:
+        move = f"gdkreg config set registry.port {port + 1}; gdkreg reconfigure"
+        rival = getattr(runtime, "rival", str)()
+        if rival:
+            return GdkregError(
+                f"port {port} is held by GDK's own registry, container {rival}",
+                why="both would serve the same storage",
+                fix="gdk stop registry (gdk start starts it again: gdk start rails-web and the like leave it off)",
+            )
+        if "AirTunes" in ready.ask(address, port, None).server:
+            return GdkregError(
+                f"port {port} is held by AirPlay", fix=f"switch off System Settings → General → AirDrop & Handoff → AirPlay Receiver, or {move}"
+            )
+        holder = network.port_holder(address, port)
+        who = f"{holder.name or 'a process'} (pid {holder.pid or 'unknown'})" if holder else "another program"
+        gdk = "; it may be GDK's own: gdk stop registry" if holder and "registry" in holder.name else ""
+        return GdkregError(f"port {port} of {address} is held by {who}{gdk}", fix=move)
+
+    def _check_storage(self) -> None:
+        import os
+
+        launch = self.launch
+        if not any(mount.source == launch.storage for mount in launch.mounts):
+            return  # another storage driver
+        if self._host.info(launch.storage) is None:
+            raise GdkregError(f"{launch.storage} is missing", fix="gdkreg reconfigure")
+        own = launch.uid in {None, self._host.platform.uid}
+        info = self._host.info(Path(os.path.realpath(launch.storage)))
+        writable = os.access(launch.storage, os.W_OK | os.X_OK) if own else info is not None and info.uid == launch.uid and info.mode & 0o300 == 0o300
+        if not writable:
+            user = launch.uid if launch.uid is not None else self._host.platform.uid
+            raise GdkregError(
+                f"{launch.storage} is not writable for user {user}",
+                why="every push would fail",
+                fix=f"sudo chown -R {user} {launch.storage}; chmod u+rwx {launch.storage}",
+            )
