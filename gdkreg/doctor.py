@@ -34,7 +34,9 @@ def _engine(root: Root) -> list[Note]:
     engine, registry = root.engine, root.settings.registry
     if not engine.answers:
         needed = registry.runtime == "docker"
-        return [Note("error" if needed else "warning", engine.why, "start the engine, or gdkreg config set registry.runtime process")]
+        return [
+            Note("error" if needed else "warning", engine.why, "start the engine, or gdkreg config set registry.runtime process")
+        ]
     notes = [Note("ok", f"{engine.kind} {engine.version} at {engine.endpoint.url} ({engine.endpoint.source})")]
     if text := hint(engine):
         notes.append(Note("warning", text))

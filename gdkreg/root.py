@@ -13,7 +13,6 @@ import msgspec
 from gdkreg.config import settings as configuration
 from gdkreg.config.settings import Settings
 from gdkreg.engines.trust import Place
-from gdkreg.errors import GdkregError
 from gdkreg.host.base import Host
 from gdkreg.plan import executor, reconcile
 from gdkreg.plan.actions import Action
@@ -22,6 +21,7 @@ from gdkreg.plan.reconcile import Note, Resource, Step
 from gdkreg.resources import applied
 from gdkreg.resources.catalog import Catalog, Options
 
+NO_OPTIONS = Options()
 Announce = Callable[[Action], None]
 
 
@@ -35,7 +35,7 @@ class Standing(msgspec.Struct, frozen=True):
 class Root:
     """`options` is what the command line adds to gdk.yml."""
 
-    def __init__(self, path: Path, host: Host, options: Options = Options()) -> None:
+    def __init__(self, path: Path, host: Host, options: Options = NO_OPTIONS) -> None:
         self.path = path
         self.host = host
         self.options = options
@@ -163,8 +163,5 @@ class Run:
             shutil.rmtree(self._root.path / FOLDER, ignore_errors=True)
 
 
-def find(start: Path, given: Path | None, host: Host, options: Options = Options()) -> Root:
+def find(start: Path, given: Path | None, host: Host, options: Options = NO_OPTIONS) -> Root:
     return Root(configuration.find_root(start, host, given), host, options)
-
-
-__all__ = ["GdkregError", "Root", "Run", "Standing", "find"]

@@ -48,7 +48,9 @@ def show(root_dir: RootDir = None, json: Json = False) -> None:
 
 @certs.command()
 def renew(
-    which: Annotated[Literal["tls", "token"] | None, typer.Argument(help="One of them; both without it.", show_default=False)] = None,
+    which: Annotated[
+        Literal["tls", "token"] | None, typer.Argument(help="One of them; both without it.", show_default=False)
+    ] = None,
     root_dir: RootDir = None,
     dry_run: DryRun = False,
     yes: Yes = False,

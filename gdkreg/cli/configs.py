@@ -62,7 +62,7 @@ def set_(
     value: Annotated[str, typer.Argument(help="The value, as YAML.")],
     root_dir: RootDir = None,
     dry_run: DryRun = False,
-    yes: Yes = False,
+    _yes: Yes = False,
 ) -> None:
     """Set a key in gdk.yml; your comments and everything else stay. Nothing else is changed until reconfigure.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,8 +14,15 @@ from gdkreg.report import out
 if TYPE_CHECKING:
     from gdkreg.plan.reconcile import Note, Step
     from gdkreg.root import Root, Run
+    from gdkreg.services.registry import State
 
-_MARKS = {"ok": ("✓", "green"), "changed": ("~", "yellow"), "warning": ("!", "yellow"), "error": ("✗", "red"), "off": ("-", "dim")}
+_MARKS = {
+    "ok": ("✓", "green"),
+    "changed": ("~", "yellow"),
+    "warning": ("!", "yellow"),
+    "error": ("✗", "red"),
+    "off": ("-", "dim"),
+}
 
 
 def reconfigure(
@@ -34,7 +40,7 @@ def reconfigure(
         return
     with session.start_run(root, "reconfigure", json=json) as run:
         if not root.enabled:
-            _disabled(root, run, json=json)
+            _disabled(run, json=json)
             return
         steps = root.plan()
         session.confirm(steps, root, yes=yes)
@@ -42,7 +48,7 @@ def reconfigure(
         _told_changes(root, run, steps, json=json)
 
 
-def _disabled(root: Root, run: Run, *, json: bool) -> None:
+def _disabled(run: Run, *, json: bool) -> None:
     run.take_back()
     if json:
         out.as_json({"changes": len(run.done), "enabled": False})
@@ -70,7 +76,11 @@ def _next(root: Root) -> str:
     state = Registry(root.settings, root.host).state()
     if not state.running:
         return "gdkreg start registry"
-    return "the registry runs with this configuration" if state.current else "gdkreg restart registry (it runs with the configuration of before)"
+    return (
+        "the registry runs with this configuration"
+        if state.current
+        else "gdkreg restart registry (it runs with the configuration of before)"
+    )
 
 
 def _show_notes(notes: list[Note]) -> None:
@@ -142,7 +152,13 @@ def status(root_dir: RootDir = None, json: Json = False) -> None:
     if state is None:
         rows.append(["-", "registry", "not set up  → gdkreg reconfigure" if root.enabled else "off"])
     elif not state.running:
-        rows.append([out.colored("-", "dim"), "registry", f"{NOT_RUNNING}{'; ' + state.detail if state.detail else ''}  → gdkreg start registry"])
+        rows.append(
+            [
+                out.colored("-", "dim"),
+                "registry",
+                f"{NOT_RUNNING}{'; ' + state.detail if state.detail else ''}  → gdkreg start registry",
+            ]
+        )
     else:
         good = state.verdict == "ready"
         mark = out.colored("✓", "green") if good else out.colored("✗", "red")
@@ -158,7 +174,7 @@ def _with_fix(note: Note) -> str:
     return f"{note.text}  → {note.fix}" if note.fix and note.level != "off" else note.text
 
 
-def _registry_state(root: Root):  # type: ignore[no-untyped-def]
+def _registry_state(root: Root) -> State | None:
     from gdkreg.services.registry import Registry
 
     return Registry(root.applied, root.host).state() if root.applied is not None else None
@@ -199,7 +215,9 @@ def up(
 
     root = session.open_root(root_dir)
     if not root.enabled:
-        raise GdkregError("registry.enabled is false in gdk.yml, so nothing starts", fix="gdkreg config set registry.enabled true")
+        raise GdkregError(
+            "registry.enabled is false in gdk.yml, so nothing starts", fix="gdkreg config set registry.enabled true"
+        )
     runners = usual_places(root.settings, root.host)
     one = runners[0] if len(runners) == 1 and root.host.info(runners[0]) is not None else None
     root.options = Options(take_over=take_over, trust=root.settings.registry.self_signed, runner=one)

@@ -33,7 +33,8 @@ def _registry(root: Root, *, quiet: bool = False) -> Registry:
     if root.applied is None:
         if not root.enabled:
             raise GdkregError(
-                "registry.enabled is false in gdk.yml, so nothing starts", fix="gdkreg config set registry.enabled true; gdkreg reconfigure"
+                "registry.enabled is false in gdk.yml, so nothing starts",
+                fix="gdkreg config set registry.enabled true; gdkreg reconfigure",
             )
         raise GdkregError("this machine is not set up yet", why="there was no reconfigure", fix="gdkreg reconfigure")
     return Registry(root.applied, root.host, None if quiet else out.PullProgress(root.applied.registry.image))
@@ -43,7 +44,9 @@ def start_registry(root: Root, *, quiet: bool) -> Started:
     """Start what was applied last, and say so where gdk.yml says something else by now."""
     registry = _registry(root, quiet=quiet)
     if not root.enabled:
-        raise GdkregError("registry.enabled is false in gdk.yml, so nothing starts", fix="gdkreg config set registry.enabled true")
+        raise GdkregError(
+            "registry.enabled is false in gdk.yml, so nothing starts", fix="gdkreg config set registry.enabled true"
+        )
     if left := root.unapplied():
         out.note(f"gdk.yml has changes that were not applied ({', '.join(left[:3])}); starting what was applied last.")
         out.note("  to apply them: gdkreg reconfigure")
@@ -57,7 +60,9 @@ def start_registry(root: Root, *, quiet: bool) -> Started:
     return started
 
 
-def start(service: Service = None, root_dir: RootDir = None, dry_run: DryRun = False, yes: Yes = False, json: Json = False) -> None:
+def start(
+    service: Service = None, root_dir: RootDir = None, dry_run: DryRun = False, _yes: Yes = False, json: Json = False
+) -> None:
     """Start the registry and wait until it answers; what changed since is started anew.
 
     Example: gdkreg start registry
@@ -74,7 +79,9 @@ def start(service: Service = None, root_dir: RootDir = None, dry_run: DryRun = F
         out.as_json({"registry": started})
 
 
-def stop(service: Service = None, root_dir: RootDir = None, dry_run: DryRun = False, yes: Yes = False, json: Json = False) -> None:
+def stop(
+    service: Service = None, root_dir: RootDir = None, dry_run: DryRun = False, _yes: Yes = False, json: Json = False
+) -> None:
     """Stop the registry. A registry that does not run is fine.
 
     Example: gdkreg stop registry
@@ -94,7 +101,9 @@ def stop(service: Service = None, root_dir: RootDir = None, dry_run: DryRun = Fa
         out.line("registry stopped" if stopped else "registry was not running")
 
 
-def restart(service: Service = None, root_dir: RootDir = None, dry_run: DryRun = False, yes: Yes = False, json: Json = False) -> None:
+def restart(
+    service: Service = None, root_dir: RootDir = None, dry_run: DryRun = False, _yes: Yes = False, json: Json = False
+) -> None:
     """Stop the registry and start it.
 
     Example: gdkreg restart registry
@@ -115,7 +124,9 @@ def tail(
     root_dir: RootDir = None,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines to show first.")] = 50,
     follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Go on with what comes.")] = True,
-    since: Annotated[str | None, typer.Option("--since", help="Only lines from 30s, 5m, 2h or 1d ago on.", show_default=False)] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Only lines from 30s, 5m, 2h or 1d ago on.", show_default=False)
+    ] = None,
 ) -> None:
     """Follow the registry's log.
 

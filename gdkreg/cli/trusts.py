@@ -89,12 +89,16 @@ def _certificate_is_there(root: Root) -> None:
 
 
 def runner_patch(
-    file: Annotated[Path | None, typer.Argument(help="The runner's config.toml (else the usual places).", show_default=False)] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="The runner's config.toml (else the usual places).", show_default=False)
+    ] = None,
     root_dir: RootDir = None,
     remove: Remove = False,
     pull_policy: Annotated[
         Literal["if-not-present", "always", "never"] | None,
-        typer.Option("--pull-policy", help="Also set the pull policy; if-not-present spares a push per change.", show_default=False),
+        typer.Option(
+            "--pull-policy", help="Also set the pull policy; if-not-present spares a push per change.", show_default=False
+        ),
     ] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -142,10 +146,12 @@ def _runner_file(root: Root, given: Path | None, *, remove: bool) -> Path:
     if len(found) == 1:
         return found[0]
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise ConfigError("there is more than one runner configuration: " + ", ".join(map(str, found)), fix=f"gdkreg runner-patch {found[0]}")
+        raise ConfigError(
+            "there is more than one runner configuration: " + ", ".join(map(str, found)), fix=f"gdkreg runner-patch {found[0]}"
+        )
     for number, path in enumerate(found, start=1):
         out.line(f"  {number}  {path}")
-    choice = typer.prompt("Which one", type=int, default=1)
+    choice = int(typer.prompt("Which one", type=int, default=1))
     if not 1 <= choice <= len(found):
         raise ConfigError(f"there is no number {choice}")
     return found[choice - 1]

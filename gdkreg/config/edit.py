@@ -24,7 +24,7 @@ def set_value(path: Path, text: str, key: KeyPath, value: Any) -> str:
         edited = _edit(text, root, key, value, 0, eol)
     else:
         raise ConfigError(f"{path}:1: expected keys and values")
-    _prove(path, text, edited, key, value)
+    _prove(text, edited, key, value)
     return edited
 
 
@@ -45,7 +45,7 @@ def _edit(text: str, block: yaml.MappingNode, key: KeyPath, value: Any, indent: 
 
 
 def _replace(text: str, name: yaml.Node, node: yaml.Node, value: Any) -> str:
-    if not isinstance(node, yaml.ScalarNode) or isinstance(value, (dict, list)) and value:
+    if not isinstance(node, yaml.ScalarNode) or (isinstance(value, (dict, list)) and value):
         raise _by_hand((str(name.value),), value)
     start, end = node.start_mark.index, node.end_mark.index
     if node.value == "" and start == end:  # `key:` with nothing behind it
@@ -91,10 +91,12 @@ def _dump(value: Any) -> str:
 
 
 def _by_hand(key: KeyPath, value: Any) -> ConfigError:
-    return ConfigError(f"{'.'.join(key)}: this part of gdk.yml cannot be edited safely", fix=f"write {key[-1]}: {_dump(value)} there by hand")
+    return ConfigError(
+        f"{'.'.join(key)}: this part of gdk.yml cannot be edited safely", fix=f"write {key[-1]}: {_dump(value)} there by hand"
+    )
 
 
-def _prove(path: Path, before: str, after: str, key: KeyPath, value: Any) -> None:
+def _prove(before: str, after: str, key: KeyPath, value: Any) -> None:
     """The edit did what was asked and nothing else, or it is not made."""
     wanted = yaml.load(before, Loader=_Tolerant) or {}
     place = wanted
@@ -114,4 +116,4 @@ class _Tolerant(yaml.SafeLoader):
     """GDK's own blocks may hold tags that only Ruby knows; for a comparison their text is enough."""
 
 
-_Tolerant.add_multi_constructor("!", lambda loader, suffix, node: (suffix, str(node.value)))  # type: ignore[no-untyped-call]
+_Tolerant.add_multi_constructor("!", lambda _, suffix, node: (suffix, str(node.value)))

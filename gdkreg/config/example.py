@@ -37,7 +37,7 @@ def _block(block: msgspec.Struct, at: str, indent: str) -> list[str]:
     for field in info.fields:
         key = f"{at}{field.name}"
         default = getattr(block, field.name)
-        lines += _comment(field.type, default, indent)
+        lines += _comment(field.type, indent)
         if isinstance(default, msgspec.Struct):
             active = any(name.startswith(key + ".") for name in STARTER)
             lines.append(f"{indent}{'' if active else '# '}{field.name}:")
@@ -49,9 +49,10 @@ def _block(block: msgspec.Struct, at: str, indent: str) -> list[str]:
     return lines
 
 
-def _comment(kind: Any, default: Any, indent: str) -> list[str]:
+def _comment(kind: Any, indent: str) -> list[str]:
     """The description with the choices, the range and where a default comes from."""
-    text, extra, notes = "", {}, []
+    text, notes = "", list[str]()
+    extra: dict[str, Any] = {}
     while isinstance(kind, msgspec.inspect.Metadata):
         text = text or str((kind.extra_json_schema or {}).get("description", ""))
         extra = {**(kind.extra or {}), **extra}

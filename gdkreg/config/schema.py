@@ -26,15 +26,15 @@ class OpenBlock(msgspec.Struct, frozen=True, kw_only=True):
     """A block of GDK's in which gdkreg reads some keys and leaves the others alone."""
 
 
-class Https(OpenBlock):
+class Https(OpenBlock, frozen=True, kw_only=True):
     enabled: Annotated[bool, _doc("Whether GitLab answers over https.")] = False
 
 
-class Database(OpenBlock):
+class Database(OpenBlock, frozen=True, kw_only=True):
     enabled: Annotated[bool, _doc("GDK's key for the registry's metadata database; gdkreg always writes false.")] = False
 
 
-class Registry(Block):
+class Registry(Block, frozen=True, kw_only=True):
     enabled: Annotated[bool, _doc("Whether this machine runs a registry at all.")] = False
     host: Annotated[str | None, _doc("The name in image references: HOST:PORT/path.", derived="hostname")] = None
     listen_address: Annotated[
@@ -42,7 +42,9 @@ class Registry(Block):
     ] = None
     api_host: Annotated[str | None, _doc("The host that Rails calls the registry by.", derived="hostname")] = None
     port: Annotated[Port, _doc("The port of the listener and of image references.")] = 5000
-    external_port: Annotated[Port | None, _doc("The port in image references where a tunnel or proxy stands before it.", derived="port")] = None
+    external_port: Annotated[
+        Port | None, _doc("The port in image references where a tunnel or proxy stands before it.", derived="port")
+    ] = None
     tunnel_host: Annotated[str | None, _doc("Where the tunnel finds the registry.", derived="listen_address")] = None
     tunnel_port: Annotated[Port, _doc("The port at which the tunnel finds the registry.")] = 5000
     image: Annotated[str, _doc("The image to run; the file registry_image beside gdk.yml fills in.")] = DEFAULT_IMAGE
@@ -84,29 +86,27 @@ class Registry(Block):
     ] = {}
 
 
-class Runner(OpenBlock):
+class Runner(OpenBlock, frozen=True, kw_only=True):
     enabled: Annotated[bool | None, _doc("Whether the GDK runs a runner.", derived="whether config_file exists")] = None
-    config_file: Annotated[
-        str | None, _doc("The runner's config.toml.", derived="<root>/gitlab-runner-config.toml")
-    ] = None
+    config_file: Annotated[str | None, _doc("The runner's config.toml.", derived="<root>/gitlab-runner-config.toml")] = None
     install_mode: Annotated[Literal["binary", "docker"], _doc("How the GDK runs the runner.")] = "binary"
     executor: Annotated[str, _doc("The executor of the GDK's runner.")] = "docker"
     pull_policy: Annotated[str, _doc("GDK's pull policy for its own template.")] = "if-not-present"
     extra_hosts: Annotated[list[str], _doc("GDK's extra hosts for its own template.")] = []
 
 
-class TunnelEnd(OpenBlock):
+class TunnelEnd(OpenBlock, frozen=True, kw_only=True):
     port: Annotated[Port | None, _doc("The port at the tunnel's far end.", derived="as GDK chose it")] = None
 
 
-class AutoDevops(OpenBlock):
+class AutoDevops(OpenBlock, frozen=True, kw_only=True):
     enabled: Annotated[bool, _doc("Reach GitLab and the registry through the QA tunnel.")] = False
     listen_address: Annotated[str, _doc("Where services listen for the tunnel.")] = "0.0.0.0"
     gitlab: Annotated[TunnelEnd, _doc("GitLab's end of the tunnel.")] = TunnelEnd()
     registry: Annotated[TunnelEnd, _doc("The registry's end of the tunnel: gitlab.port + 5000.")] = TunnelEnd()
 
 
-class GdkYml(OpenBlock):
+class GdkYml(OpenBlock, frozen=True, kw_only=True):
     """The whole file. Other blocks of GDK are left alone."""
 
     hostname: Annotated[str | None, _doc("The name of this GitLab.", derived="listen_address")] = None

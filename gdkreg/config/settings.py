@@ -92,9 +92,7 @@ def find_root(start: Path, host: HostReader, given: Path | None = None) -> Path:
     for folder in (start, *start.parents):
         if host.info(folder / "gdk.yml") is not None:
             return folder
-    raise ConfigError(
-        f"there is no gdk.yml in {start} or above it", fix="gdkreg config example > gdk.yml, or give --root DIR"
-    )
+    raise ConfigError(f"there is no gdk.yml in {start} or above it", fix="gdkreg config example > gdk.yml, or give --root DIR")
 
 
 def load(root: Path, host: HostReader) -> Settings:
@@ -155,7 +153,7 @@ def resolve(root: Path, source: Source, origin: dict[str, str]) -> Settings:
     registry, https, port, hostname = given.registry, given.https.enabled, given.port, given.hostname
     hostname = hostname or given.listen_address
     if auto.enabled:
-        auto, hostname, registry = _through_tunnel(source, given, hostname)
+        auto, hostname, registry = _through_tunnel(source, given)
         https, port = True, 443
     address = registry.listen_address or given.listen_address
     registry = msgspec.structs.replace(
@@ -184,12 +182,14 @@ def resolve(root: Path, source: Source, origin: dict[str, str]) -> Settings:
     return settings
 
 
-def _through_tunnel(source: Source, given: GdkYml, hostname: str) -> tuple[AutoDevops, str, Registry]:
+def _through_tunnel(source: Source, given: GdkYml) -> tuple[AutoDevops, str, Registry]:
     """With auto_devops on, GDK derives names and ports from the tunnel's ports."""
     auto, registry = given.auto_devops, given.registry
     if auto.gitlab.port is None:
         raise source.error(
-            ("auto_devops", "gitlab", "port"), "the tunnel is on but has no port", "gdkreg config set auto_devops.gitlab.port 20000"
+            ("auto_devops", "gitlab", "port"),
+            "the tunnel is on but has no port",
+            "gdkreg config set auto_devops.gitlab.port 20000",
         )
     far = auto.registry.port or auto.gitlab.port + 5000
     auto = msgspec.structs.replace(auto, registry=msgspec.structs.replace(auto.registry, port=far))

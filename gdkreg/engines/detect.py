@@ -14,7 +14,9 @@ from gdkreg.host.base import HostReader, Platform
 if TYPE_CHECKING:
     import docker
 
-Kind = Literal["docker", "rootless", "desktop", "orbstack", "colima", "rancher", "podman", "podman-rootless", "machine", "remote", "none"]
+Kind = Literal[
+    "docker", "rootless", "desktop", "orbstack", "colima", "rancher", "podman", "podman-rootless", "machine", "remote", "none"
+]
 
 
 class Endpoint(msgspec.Struct, frozen=True):

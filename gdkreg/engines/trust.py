@@ -44,7 +44,8 @@ def places(engine: Engine, platform: Platform) -> list[Place]:
 def hint(engine: Engine) -> str:
     """What a user has to know where the engine's place is out of our reach; empty where nothing is."""
     if engine.kind == "machine":
-        return "docker-machine keeps trust in its VM; leave it with: unset DOCKER_HOST DOCKER_MACHINE_NAME DOCKER_CERT_PATH DOCKER_TLS_VERIFY"
+        leave = "unset DOCKER_HOST DOCKER_MACHINE_NAME DOCKER_CERT_PATH DOCKER_TLS_VERIFY"
+        return f"docker-machine keeps trust and addresses in its VM; leave it with: {leave}"
     if engine.kind == "remote":
         return f"the engine at {engine.endpoint.url} is on another machine; its /etc/docker/certs.d is not written"
     if engine.kind == "none":

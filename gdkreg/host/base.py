@@ -84,9 +84,7 @@ class Host(HostReader, Protocol):
 
     def remove(self, path: Path, *, as_root: bool = False) -> None: ...
 
-    def make_folder(
-        self, path: Path, *, mode: int, owner: tuple[int, int] | None = None, as_root: bool = False
-    ) -> None: ...
+    def make_folder(self, path: Path, *, mode: int, owner: tuple[int, int] | None = None, as_root: bool = False) -> None: ...
 
     def remove_folder(self, path: Path, *, as_root: bool = False) -> None:
         """Remove a folder if it is empty; one that is not stays."""

@@ -17,9 +17,7 @@ _LOCALE = {"LC_ALL": "C", "LANGUAGE": "C"}
 def run(argv: Sequence[str], *, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Completed:
     """Run to the end and take what it printed; never through a shell."""
     try:
-        done = subprocess.run(
-            list(argv), input=stdin, capture_output=True, env={**(env or os.environ), **_LOCALE}, check=False
-        )
+        done = subprocess.run(list(argv), input=stdin, capture_output=True, env={**(env or os.environ), **_LOCALE}, check=False)
     except FileNotFoundError:
         return Completed(127, "", f"{argv[0]}: command not found")
     except PermissionError:

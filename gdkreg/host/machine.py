@@ -118,9 +118,7 @@ class Machine:
         except OSError as error:
             raise files.explain(error, path) from None
 
-    def make_folder(
-        self, path: Path, *, mode: int, owner: tuple[int, int] | None = None, as_root: bool = False
-    ) -> None:
+    def make_folder(self, path: Path, *, mode: int, owner: tuple[int, int] | None = None, as_root: bool = False) -> None:
         if self._elevate(as_root):
             uid, gid = owner or (0, 0)
             self._must(["install", "-d", "-m", f"{mode:o}", "-o", str(uid), "-g", str(gid), str(path)], path)

@@ -18,7 +18,7 @@ def interfaces() -> list[Interface]:
 
     found = []
     for name in netifaces.interfaces():
-        for entry in netifaces.ifaddresses(name).get(netifaces.AF_INET, []):
+        for entry in netifaces.ifaddresses(name).get(netifaces.InterfaceType(netifaces.AF_INET), []):
             mask = str(entry.get("netmask") or entry.get("mask") or "255.255.255.255")
             prefix = ipaddress.IPv4Network(f"0.0.0.0/{mask.rpartition('/')[2]}").prefixlen
             found.append(Interface(str(name), str(entry["addr"]), prefix))
@@ -76,9 +76,9 @@ def port_holder(address: str, port: int) -> Holder | None:
     try:
         for item in psutil.net_connections("tcp"):
             local = item.laddr
-            if item.status == psutil.CONN_LISTEN and local and local.port == port:
-                if local.ip in {address, "0.0.0.0", "::", f"::ffff:{address}"}:
-                    return Holder(item.pid or 0, psutil.Process(item.pid).name() if item.pid else "")
+            listens = item.status == psutil.CONN_LISTEN and local and local.port == port
+            if listens and local.ip in {address, "0.0.0.0", "::", f"::ffff:{address}"}:
+                return Holder(item.pid or 0, psutil.Process(item.pid).name() if item.pid else "")
     except psutil.AccessDenied:  # macOS shows other people's sockets to lsof only
         rows = commands.run(["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"]).out.splitlines()
         pids = [row[1:] for row in rows if row.startswith("p")]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+Child = subprocess.Popen[bytes]
 KEEP_LOGS = 3
 ROTATE_AT = 10 * 1024 * 1024  # bytes
 
@@ -23,7 +24,7 @@ class Running(msgspec.Struct, frozen=True):
     digest: str = ""
 
 
-def spawn(argv: Sequence[str], *, env: Mapping[str, str], log: Path, digest: str) -> tuple[Running, subprocess.Popen[bytes]]:
+def spawn(argv: Sequence[str], *, env: Mapping[str, str], log: Path, digest: str) -> tuple[Running, Child]:
     """Start a process that outlives us; its output is appended to the log. Raises `OSError`."""
     rotate(log)
     fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

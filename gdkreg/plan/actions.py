@@ -111,5 +111,7 @@ def by_hand(action: Action, pending: Path) -> str:
     if isinstance(action, RemoveFolder):
         return f"sudo rmdir {shlex.quote(str(action.path))}"
     if action.stdin:
-        return f"printf '%s\\n' {' '.join(shlex.quote(line) for line in action.stdin.splitlines())} | sudo {shlex.join(action.argv)}"
+        return (
+            f"printf '%s\\n' {' '.join(shlex.quote(line) for line in action.stdin.splitlines())} | sudo {shlex.join(action.argv)}"
+        )
     return f"sudo {shlex.join(action.argv)}"

@@ -46,7 +46,8 @@ class Executor:
         except GdkregError:
             if isinstance(action, RunCommand) and action.otherwise is not None:
                 self._journal.finish(entry, done=False)
-                return self.execute(resource, action.otherwise, undoes)
+                self.execute(resource, action.otherwise, undoes)
+                return
             raise
         self._journal.finish(entry)
         self.done.append(action)

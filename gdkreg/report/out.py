@@ -51,7 +51,7 @@ def table(rows: Iterable[Sequence[str]], indent: str = "") -> None:
         return
     widths = [max(len(_plain(row[at])) for row in listed) for at in range(len(listed[0]) - 1)]
     for row in listed:
-        cells = [cell + " " * (width - len(_plain(cell))) for cell, width in zip(row, widths)]
+        cells = [cell + " " * (width - len(_plain(cell))) for cell, width in zip(row, widths, strict=False)]
         line((indent + "  ".join([*cells, row[-1]])).rstrip())
 
 
@@ -101,7 +101,9 @@ class PullProgress:
             from rich.console import Console
             from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
-            self._bar = Progress(BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=Console(stderr=True), transient=True)
+            self._bar = Progress(
+                BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=Console(stderr=True), transient=True
+            )
             self._task = self._bar.add_task("", total=None)
             self._bar.start()
 

@@ -53,4 +53,8 @@ class Applied(msgspec.Struct, frozen=True):
         return self.files.write(state, content, "what start starts", mode=0o600)
 
     def notes(self, state: FileState) -> list[Note]:
-        return [Note("changed", "gdk.yml has changes", "gdkreg reconfigure")] if self.plan(state, True) else [Note("ok", "gdk.yml is applied")]
+        return (
+            [Note("changed", "gdk.yml has changes", "gdkreg reconfigure")]
+            if self.plan(state, True)
+            else [Note("ok", "gdk.yml is applied")]
+        )

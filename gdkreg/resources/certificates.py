@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -116,16 +115,21 @@ class Certificate(msgspec.Struct, frozen=True):
     def _maker(self, state: PairState) -> Callable[[HostReader], tuple[bytes, bytes]]:
         """Makes key and certificate at the first call and gives the same ones at the second."""
 
-        @functools.cache
-        def make(host: HostReader) -> tuple[bytes, bytes]:
+        made: list[tuple[bytes, bytes]] = []
+
+        def make(_: HostReader) -> tuple[bytes, bytes]:
             from gdkreg.resources import x509
+
+            if made:
+                return made[0]
 
             old = x509.load_key(state.key.content) if state.same_key and state.key.content else None
             # A token key that is good stays: every token that it signed stays valid.
             key = old or (x509.new_tls_key() if self.purpose == "tls" else x509.new_token_key())
             pair = x509.self_signed(key, self.subject, self.names if self.purpose == "tls" else (), self.days)
             kept = state.key.content if old and state.key.content else pair.key
-            return kept, pair.certificate
+            made.append((kept, pair.certificate))
+            return made[0]
 
         return make
 
@@ -155,7 +159,13 @@ class Certificate(msgspec.Struct, frozen=True):
             return [Note(level, "; ".join(state.problems) + owner, fix)]
         notes = [Note("ok", f"until {state.until}, {state.days_left} days left{owner}")]
         if foreign and state.days_left < RENEW_BEFORE:
-            notes.append(Note("warning", f"it expires in {state.days_left} days and gdkreg does not renew it", f"rm {self.key_path} {self.path}; gdkreg reconfigure"))
+            notes.append(
+                Note(
+                    "warning",
+                    f"it expires in {state.days_left} days and gdkreg does not renew it",
+                    f"rm {self.key_path} {self.path}; gdkreg reconfigure",
+                )
+            )
         return notes
 
 
@@ -187,7 +197,9 @@ class Jwks(msgspec.Struct, frozen=True):
             return x509.jwks(certificate)
         except ValueError as error:
             raise GdkregError(
-                f"{self.certificate} cannot sign GitLab's tokens", why=str(error), fix=f"rm {self.certificate}; gdkreg reconfigure"
+                f"{self.certificate} cannot sign GitLab's tokens",
+                why=str(error),
+                fix=f"rm {self.certificate}; gdkreg reconfigure",
             ) from None
 
     def notes(self, state: tuple[FileState, bytes | None]) -> list[Note]:

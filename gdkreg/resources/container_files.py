@@ -63,10 +63,16 @@ class ContainerFiles(msgspec.Struct, frozen=True):
         actions: list[Action] = [action for file in gone for action in self.files.release(file)]
         if wanted and not state.folder:
             actions.append(MakeFolder(path=self.folder, reason="holds the copies", mode=0o700))
-        for (file, content), source in zip(state.copies, self.sources) if wanted else ():
+        for (file, content), source in zip(state.copies, self.sources, strict=False) if wanted else ():
             fresh = content if content is not None else (lambda host, path=source: host.read(path) or b"")
             actions += self.files.write(
-                file, fresh, f"only user {self.owner[0] if self.owner else ''} may read it", mode=0o400, owner=self.owner, as_root=True, secret=True
+                file,
+                fresh,
+                f"only user {self.owner[0] if self.owner else ''} may read it",
+                mode=0o400,
+                owner=self.owner,
+                as_root=True,
+                secret=True,
             )
         target = self.owner if wanted else self.own
         if target is not None and state.storage_owner not in {(-1, -1), target} and (wanted or gone):
@@ -77,7 +83,9 @@ class ContainerFiles(msgspec.Struct, frozen=True):
         def argv(owner: tuple[int, int]) -> tuple[str, ...]:
             return ("chown", "-R", f"{owner[0]}:{owner[1]}", str(self.storage))
 
-        return RunCommand(argv=argv(to), undo=argv(back), target=f"owner of {self.storage}", reason="the registry writes there", as_root=True)
+        return RunCommand(
+            argv=argv(to), undo=argv(back), target=f"owner of {self.storage}", reason="the registry writes there", as_root=True
+        )
 
     def notes(self, state: CopiesState) -> list[Note]:
         if self.owner is None:

@@ -61,7 +61,7 @@ class DockerTrust(msgspec.Struct, frozen=True):
             for folder in _above(file.path):
                 mode = state.folders.get(folder)
                 # An unreadable folder breaks every pull from that registry.
-                if folder not in made and (mode is None or folder == file.path.parent and mode & 0o555 != 0o555):
+                if folder not in made and (mode is None or (folder == file.path.parent and mode & 0o555 != 0o555)):
                     made.add(folder)
                     actions.append(MakeFolder(path=folder, reason=f"trust for {place.of}", as_root=place.as_root))
             content = state.certificate if state.certificate is not None else (lambda host: host.read(self.certificate) or b"")
@@ -71,11 +71,7 @@ class DockerTrust(msgspec.Struct, frozen=True):
     def _folders_of(self, file: FileState, state: TrustState, *, only_own: bool) -> list[Action]:
         as_root = file.owned.as_root if file.owned else False
         folders = [file.path.parent] if only_own else list(reversed(_above(file.path)))
-        return [
-            RemoveFolder(path=folder, reason="empty", as_root=as_root)
-            for folder in folders
-            if folder in state.made
-        ]
+        return [RemoveFolder(path=folder, reason="empty", as_root=as_root) for folder in folders if folder in state.made]
 
     def notes(self, state: TrustState) -> list[Note]:
         if not self.wanted:

@@ -83,7 +83,16 @@ class Hosts(msgspec.Struct, frozen=True):
                 fix=f"set it there, on NixOS: networking.hosts = {_nix(self.names)};",
             )
         mode = state.info.mode if state.info else 0o644
-        return [WriteFile(path=self.path, content=wanted, reason=reason, before=state.content if state.info else None, mode=mode, as_root=True)]
+        return [
+            WriteFile(
+                path=self.path,
+                content=wanted,
+                reason=reason,
+                before=state.content if state.info else None,
+                mode=mode,
+                as_root=True,
+            )
+        ]
 
     def notes(self, state: HostsState) -> list[Note]:
         if not self.names:
@@ -95,7 +104,13 @@ class Hosts(msgspec.Struct, frozen=True):
             return [Note("error", error.what, error.fix)]
         notes = [Note("changed", f"{shown} is missing", "gdkreg reconfigure") if pending else Note("ok", shown)]
         if state.regenerated:
-            notes.append(Note("warning", "WSL writes this file anew at each start", "set generateHosts=false under [network] in /etc/wsl.conf"))
+            notes.append(
+                Note(
+                    "warning",
+                    "WSL writes this file anew at each start",
+                    "set generateHosts=false under [network] in /etc/wsl.conf",
+                )
+            )
         return notes
 
 

@@ -80,7 +80,9 @@ class Loopback(msgspec.Struct, frozen=True):
         stale = [address for address in self.ours if address != self.address or not wanted]
         actions: list[Action] = []
         for address in stale:
-            actions += [self._remove(item, state) for item in state.interfaces if item.address == address and item.name in state.local]
+            actions += [
+                self._remove(item, state) for item in state.interfaces if item.address == address and item.name in state.local
+            ]
         if not wanted:
             return actions
         holder = next((item for item in state.interfaces if item.address == self.address), None)
@@ -150,7 +152,13 @@ class Loopback(msgspec.Struct, frozen=True):
             return [Note("changed", f"{self.address} is missing", "gdkreg reconfigure")]
         notes = [Note("ok", f"{self.address} on {holder.name}")]
         if holder.name not in state.local:
-            notes = [Note("error", f"{self.address} is the address of {holder.name}", "gdkreg config set registry.listen_address 172.16.123.1")]
+            notes = [
+                Note(
+                    "error",
+                    f"{self.address} is the address of {holder.name}",
+                    "gdkreg config set registry.listen_address 172.16.123.1",
+                )
+            ]
         elif not self.persisted:
             notes.append(Note("warning", "the alias is gone after a reboot", "gdkreg config set registry.persist_alias true"))
         covering = _covering(self.address, state.interfaces)
@@ -168,8 +176,9 @@ class Loopback(msgspec.Struct, frozen=True):
 
 def _covering(address: str, interfaces: list[Interface]) -> Interface | None:
     """An interface of a real network that holds the address."""
+    wanted = ipaddress.IPv4Address(address)
     for item in interfaces:
-        if item.prefix < 32 and item.address != address:
-            if ipaddress.ip_address(address) in ipaddress.ip_interface(f"{item.address}/{item.prefix}").network:
-                return item
+        network = ipaddress.IPv4Interface(f"{item.address}/{item.prefix}").network
+        if item.prefix < 32 and item.address != address and wanted in network:
+            return item
     return None

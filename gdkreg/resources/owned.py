@@ -85,11 +85,7 @@ class OwnedFiles(msgspec.Struct, frozen=True):
                 return []
             raise self.journal.edited(state.path, owned.written, state.content, owned.secret, "down")
         if not owned.original:
-            return [
-                RemoveFile(
-                    path=state.path, reason=reason, before=state.content, as_root=owned.as_root, secret=owned.secret
-                )
-            ]
+            return [RemoveFile(path=state.path, reason=reason, before=state.content, as_root=owned.as_root, secret=owned.secret)]
         return [
             WriteFile(
                 path=state.path,

@@ -84,7 +84,9 @@ class PersistAlias(msgspec.Struct, frozen=True):
         if not self.wanted:
             return [Note("off", "the alias is not brought back at boot")]
         if not state.possible:
-            return [Note("warning", "no systemd here, so nothing brings the alias back at boot", "gdkreg reconfigure after a reboot")]
+            return [
+                Note("warning", "no systemd here, so nothing brings the alias back at boot", "gdkreg reconfigure after a reboot")
+            ]
         if state.unit.content != self._content() or not state.enabled:
             return [Note("changed", f"{self._path} is not as it should be", "gdkreg reconfigure")]
         return [Note("ok", f"{self._path}")]

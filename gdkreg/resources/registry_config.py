@@ -99,7 +99,7 @@ class ConfigState(msgspec.Struct, frozen=True):
 
 
 class RegistryConfig(msgspec.Struct, frozen=True):
-    """The configuration, the secret it needs (kept in `.gdkreg`, so that a restart does not break uploads), the storage folder."""
+    """The configuration, its secret (kept in `.gdkreg`, so that a restart breaks no upload), and the storage folder."""
 
     settings: Settings
     files: OwnedFiles
@@ -133,7 +133,7 @@ class RegistryConfig(msgspec.Struct, frozen=True):
             actions.append(
                 WriteFile(
                     path=self._secret,
-                    content=lambda host: secrets.token_hex(32).encode(),
+                    content=lambda _: secrets.token_hex(32).encode(),
                     reason="http.secret, kept over restarts",
                     before=None,
                     mode=0o600,

@@ -117,11 +117,7 @@ def pull_policy_of(original: str, written: str) -> str:
 
 
 def _items(text: str) -> list[tuple[str, list[str]]]:
-    return [
-        (key, sorted(_strings(runner.get("docker", {}).get(key))))
-        for runner in _runners(_parse(text))
-        for key in _KEYS
-    ]
+    return [(key, sorted(_strings(runner.get("docker", {}).get(key)))) for runner in _runners(_parse(text)) for key in _KEYS]
 
 
 def _parse(text: str) -> tomlkit.TOMLDocument:

@@ -97,9 +97,7 @@ def _general_name(text: str) -> x509.GeneralName:
 
 
 def pem(key: PrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
 def load_key(content: bytes) -> PrivateKey | None:

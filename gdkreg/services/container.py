@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.types import LogConfig
 
 from gdkreg.engines.detect import Engine
 from gdkreg.errors import GdkregError
@@ -58,9 +59,7 @@ class ContainerRuntime:
         try:
             return dict(self._api.inspect_image(self._launch.image))
         except ImageNotFound:
-            raise GdkregError(
-                f"the image {self._launch.image} is not here", fix=f"docker pull {self._launch.image}"
-            ) from None
+            raise GdkregError(f"the image {self._launch.image} is not here", fix=f"docker pull {self._launch.image}") from None
 
     def has_image(self) -> bool:
         try:
@@ -110,7 +109,7 @@ class ContainerRuntime:
             binds=[f"{mount.source}:{mount.target}:{'ro' if mount.read_only else 'rw'}" for mount in launch.mounts],
             port_bindings={inside: [(launch.address, launch.port)]},
             restart_policy={"Name": launch.restart_policy},
-            log_config={"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
+            log_config=LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
             security_opt=["no-new-privileges"],
         )
         created = api.create_container(
@@ -144,7 +143,7 @@ class ContainerRuntime:
         state = self._api.inspect_container(self._id)["State"]
         if state["Status"] in {"running", "created"}:
             return ""
-        self._api.update_container(self._id, restart_policy={"Name": "no"})
+        self._api.stop(self._id, timeout=0)  # a restart policy would try for ever
         return f"the container exited with code {state.get('ExitCode')}"
 
     def stop(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -45,7 +44,7 @@ class ProcessRuntime:
         folder = launch.root / FOLDER
         self._pid_file = folder / "registry.pid"
         self.log = folder / "log" / "registry.log"
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: processes.Child | None = None
 
     def _recorded(self) -> processes.Running | None:
         try:
@@ -72,7 +71,9 @@ class ProcessRuntime:
         if binary is None:
             raise GdkregError(
                 "there is no registry binary",
-                why=f"{self._launch.binary} cannot be run" if self._launch.binary else "looked for container-registry/bin/registry, and for registry and docker-registry on PATH",
+                why=f"{self._launch.binary} cannot be run"
+                if self._launch.binary
+                else "looked for container-registry/bin/registry, and for registry and docker-registry on PATH",
                 fix="sudo apt-get install docker-registry, or gdkreg config set registry.bin PATH",
             )
         return binary
@@ -86,9 +87,7 @@ class ProcessRuntime:
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # REGISTRY_… of the caller's would silently change the configuration; AWS_CA_BUNDLE makes 2.8's s3 driver panic.
         env = {
-            key: value
-            for key, value in self._platform.env.items()
-            if not key.startswith("REGISTRY_") and key != "AWS_CA_BUNDLE"
+            key: value for key, value in self._platform.env.items() if not key.startswith("REGISTRY_") and key != "AWS_CA_BUNDLE"
         }
         env |= {**self._launch.environment, **self._launch.overrides}
         argv = [self._binary(), "serve", str(self._launch.config)]

@@ -67,7 +67,7 @@ class Registry:
     def __init__(self, settings: Settings, host: Host, progress: Callable[[dict[str, Any]], None] | None = None) -> None:
         self._settings = settings
         self._host = host
-        self._progress = progress or (lambda event: None)
+        self._progress = progress or (lambda _: None)
         self._record = settings.root / FOLDER / "runtime"
         self._launch: Launch | None = None
 
@@ -148,7 +148,11 @@ class Registry:
         """Stop it; False where it was not running."""
         runtime = self.current()
         if runtime is None and self._host.read(self._record) == b"docker":
-            raise GdkregError("cannot tell whether the registry runs", why=self._container()[1], fix="start the engine, then gdkreg stop registry")
+            raise GdkregError(
+                "cannot tell whether the registry runs",
+                why=self._container()[1],
+                fix="start the engine, then gdkreg stop registry",
+            )
         return runtime.stop() if runtime is not None else False
 
     def remove(self) -> bool:
@@ -211,7 +215,9 @@ class Registry:
         if error is None:
             return
         if error.errno == errno.EADDRNOTAVAIL:
-            raise GdkregError(f"{address} is not an address of this machine", why="the loopback alias is gone", fix="gdkreg reconfigure")
+            raise GdkregError(
+                f"{address} is not an address of this machine", why="the loopback alias is gone", fix="gdkreg reconfigure"
+            )
         if error.errno == errno.EACCES:
             raise GdkregError(f"port {port} needs root", why="ports below 1024 do", fix="gdkreg config set registry.port 5000")
         raise self._port_taken(runtime, address, port)
@@ -227,7 +233,8 @@ class Registry:
             )
         if "AirTunes" in ready.ask(address, port, None).server:
             return GdkregError(
-                f"port {port} is held by AirPlay", fix=f"switch off System Settings → General → AirDrop & Handoff → AirPlay Receiver, or {move}"
+                f"port {port} is held by AirPlay",
+                fix=f"switch off System Settings → General → AirDrop & Handoff → AirPlay Receiver, or {move}",
             )
         holder = network.port_holder(address, port)
         who = f"{holder.name or 'a process'} (pid {holder.pid or 'unknown'})" if holder else "another program"
@@ -244,7 +251,11 @@ class Registry:
             raise GdkregError(f"{launch.storage} is missing", fix="gdkreg reconfigure")
         own = launch.uid in {None, self._host.platform.uid}
         info = self._host.info(Path(os.path.realpath(launch.storage)))
-        writable = os.access(launch.storage, os.W_OK | os.X_OK) if own else info is not None and info.uid == launch.uid and info.mode & 0o300 == 0o300
+        writable = (
+            os.access(launch.storage, os.W_OK | os.X_OK)
+            if own
+            else info is not None and info.uid == launch.uid and info.mode & 0o300 == 0o300
+        )
         if not writable:
             user = launch.uid if launch.uid is not None else self._host.platform.uid
             raise GdkregError(
