@@ -19,7 +19,7 @@ def interfaces() -> list[Interface]:
     found = []
     for name in netifaces.interfaces():
         for entry in netifaces.ifaddresses(name).get(netifaces.InterfaceType(netifaces.AF_INET), []):
-            mask = str(entry.get("netmask") or entry.get("mask") or "255.255.255.255")
+            mask = str(entry.get("mask") or "255.255.255.255")
             prefix = ipaddress.IPv4Network(f"0.0.0.0/{mask.rpartition('/')[2]}").prefixlen
             found.append(Interface(str(name), str(entry["addr"]), prefix))
     return found
@@ -75,9 +75,9 @@ def port_holder(address: str, port: int) -> Holder | None:
 
     try:
         for item in psutil.net_connections("tcp"):
-            local = item.laddr
-            listens = item.status == psutil.CONN_LISTEN and local and local.port == port
-            if listens and local.ip in {address, "0.0.0.0", "::", f"::ffff:{address}"}:
+            if item.status != psutil.CONN_LISTEN or not item.laddr or item.laddr.port != port:
+                continue
+            if item.laddr.ip in {address, "0.0.0.0", "::", f"::ffff:{address}"}:
                 return Holder(item.pid or 0, psutil.Process(item.pid).name() if item.pid else "")
     except psutil.AccessDenied:  # macOS shows other people's sockets to lsof only
         rows = commands.run(["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"]).out.splitlines()

@@ -52,7 +52,8 @@ def new_token_key() -> PrivateKey:
 def self_signed(key: PrivateKey, subject: str, names: tuple[str, ...], days: int) -> KeyPair:
     """A certificate for these DNS names and IPv4 addresses, valid from an hour ago (clocks differ) for `days`.
 
-    It is no CA: whoever trusts it trusts these names, and nothing can be signed with it.
+    It is no CA: whoever trusts it trusts these names, and nothing can be signed with it. There is no
+    key usage extension: with one, OpenSSL takes a certificate for its own issuer only if it may sign others.
     """
     start = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) - datetime.timedelta(hours=1)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject[:64])])
@@ -66,7 +67,6 @@ def self_signed(key: PrivateKey, subject: str, names: tuple[str, ...], days: int
         .not_valid_before(start)
         .not_valid_after(start + datetime.timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
     )
@@ -76,20 +76,6 @@ def self_signed(key: PrivateKey, subject: str, names: tuple[str, ...], days: int
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     certificate = builder.sign(key, hashes.SHA256())
     return KeyPair(pem(key), certificate.public_bytes(serialization.Encoding.PEM))
-
-
-def _key_usage() -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 def _general_name(text: str) -> x509.GeneralName:

@@ -35,6 +35,7 @@ class ContainerRuntime:
         self._launch = launch
         self._platform = platform
         self._engine = engine
+        self._client = client
         self._api = client.api
         self._id = ""
 
@@ -57,9 +58,10 @@ class ContainerRuntime:
     def image(self) -> dict[str, Any]:
         """Raises `GdkregError` where the image is not here."""
         try:
-            return dict(self._api.inspect_image(self._launch.image))
+            found: dict[str, Any] = self._client.images.get(self._launch.image).attrs
         except ImageNotFound:
             raise GdkregError(f"the image {self._launch.image} is not here", fix=f"docker pull {self._launch.image}") from None
+        return found
 
     def has_image(self) -> bool:
         try:

@@ -131,7 +131,7 @@ class Registry:
         runtime, why = self.choose()
         before = self.current()
         if before is not None and before.name != runtime.name:
-            before.stop()
+            before.remove()  # it would hold the port, and `down` would not find it
         running, wanted = runtime.running(), runtime.wanted()
         if running == wanted and self._ask().verdict == "ready":
             return self._report("already running", runtime, why, begin)

@@ -1,0 +1,44 @@
+# make help shows this file's targets.
+VENV := .venv
+BIN := $(VENV)/bin
+ROOT ?= $(shell support/bootstrap root)
+
+.DEFAULT_GOAL := help
+.PHONY: help up down test lint format bench example trust-docker-registry clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## Install what is missing and bring the registry up (ROOT=folder of your gdk.yml)
+	@support/bootstrap run
+	@test -e "$(ROOT)/gdk.yml" || { $(BIN)/gdkreg config example > "$(ROOT)/gdk.yml"; echo "wrote a starter $(ROOT)/gdk.yml"; }
+	@$(BIN)/gdkreg up --root "$(ROOT)"
+
+down: ## Take everything back; the images stay
+	@$(BIN)/gdkreg down --root "$(ROOT)"
+
+test: ## Install what the tests need and run all of them, end to end too
+	@support/bootstrap test
+	@$(BIN)/pytest --cov --cov-fail-under=95
+
+lint: ## Style, types, and gdk.example.yml against the code
+	@support/bootstrap dev
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/gdkreg config example | cmp - gdk.example.yml
+
+format: ## Format the code
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+bench: ## Measure start-up, reconfigure and start as ratios, in one run
+	@support/bootstrap test
+	@$(BIN)/python -m tests.bench.run
+
+example: ## Write gdk.example.yml from the code
+	@$(BIN)/gdkreg config example > gdk.example.yml
+
+trust-docker-registry: ## GDK's target: trust the registry's certificate
+	@support/bootstrap run
+	@$(BIN)/gdkreg trust-docker-registry --root "$(ROOT)"
+
+clean: ## Remove what builds and tests left here
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage dist build

@@ -1,0 +1,182 @@
+"""A box of namespaces: network, mounts and processes of its own, with a real engine in it.
+
+What happens inside stays inside: addresses, /etc/hosts, /etc/docker, HOME. The namespaces have no way
+out, so nothing can be pulled; the image of a real registry is made from Debian's docker-registry.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+IMAGE = "registry:dev"
+_SETUP = """
+set -e
+mount --make-rprivate /
+ip link set lo up
+mount --bind "$BOX/hosts" /etc/hosts
+mkdir -p /etc/docker /etc/containers
+mount --bind "$BOX/etc-docker" /etc/docker
+mount --bind "$BOX/etc-systemd" /etc/systemd/system
+mount -t tmpfs tmpfs /run
+if [ -n "$ENGINE" ]; then
+  dockerd --data-root "$BOX/data" --exec-root /run/docker-exec -p /run/docker.pid >"$BOX/dockerd.log" 2>&1 &
+  for _ in $(seq 300); do docker version >/dev/null 2>&1 && break; sleep 0.05; done
+fi
+touch "$BOX/ready"
+exec sleep infinity
+"""
+
+
+class Result:
+    def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
+        self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
+
+    def __repr__(self) -> str:
+        return f"exit {self.code}\n--- out\n{self.out}\n--- err\n{self.err}"
+
+
+class Box:
+    """Made by `open_box`; `home` and `root` are folders for a test's HOME and GDK root."""
+
+    def __init__(self, folder: Path, *, engine: bool = True) -> None:
+        self.folder = folder
+        self.home = folder / "home"
+        self.root = folder / "gdk"
+        self.hosts = folder / "hosts"
+        for name in ("home", "gdk", "etc-docker", "etc-systemd", "data"):
+            (folder / name).mkdir()
+        self.hosts.write_bytes(b"127.0.0.1\tlocalhost\n::1 localhost ip6-localhost\n")
+        self._env = {
+            **{key: value for key, value in os.environ.items() if not key.startswith(("DOCKER_", "GDKREG_", "REGISTRY_"))},
+            "HOME": str(self.home),
+            "BOX": str(folder),
+            "ENGINE": "1" if engine else "",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
+        self._outer = subprocess.Popen(
+            ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "bash", "-c", _SETUP],
+            env=self._env,
+        )
+        self._pid = self._wait()
+
+    def _wait(self) -> int:
+        deadline = time.monotonic() + 30
+        while not (self.folder / "ready").exists():
+            if self._outer.poll() is not None or time.monotonic() > deadline:
+                log = self.folder / "dockerd.log"
+                raise RuntimeError("the box did not start\n" + (log.read_text()[-3000:] if log.exists() else ""))
+            time.sleep(0.02)
+        children = Path(f"/proc/{self._outer.pid}/task/{self._outer.pid}/children").read_text().split()
+        return int(children[0])
+
+    def argv(self, command: Sequence[str]) -> list[str]:
+        return ["nsenter", "--target", str(self._pid), "--net", "--mount", "--pid", "--", *command]
+
+    def run(
+        self,
+        *command: str,
+        cwd: Path | None = None,
+        stdin: str | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 60,
+    ) -> Result:
+        inner = ["env", f"--chdir={cwd or self.root}", *command]
+        done = subprocess.run(
+            self.argv(inner), input=stdin, env={**self._env, **(env or {})}, capture_output=True, text=True, timeout=timeout
+        )
+        return Result(done)
+
+    def popen(self, *command: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.argv(["env", f"--chdir={self.root}", *command]),
+            env=self._env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def gdkreg(self, *arguments: str, env: Mapping[str, str] | None = None) -> Result:
+        return self.run(sys.executable, "-m", "gdkreg", *arguments, env=env)
+
+    def ok(self, *arguments: str) -> Result:
+        """gdkreg, and it has to succeed."""
+        result = self.gdkreg(*arguments)
+        assert result.code == 0, result
+        return result
+
+    def configure(self, text: str) -> None:
+        (self.root / "gdk.yml").write_text(text)
+
+    def listeners(self, port: int) -> list[str]:
+        """The addresses that something listens on at this port."""
+        rows = self.run("ss", "-Hltn", f"sport = :{port}").out.split("\n")
+        return sorted(row.split()[3].rpartition(":")[0] for row in rows if row.strip())
+
+    def addresses(self) -> set[str]:
+        links = json.loads(self.run("ip", "-j", "address").out)
+        return {entry["local"] for link in links for entry in link["addr_info"] if entry["family"] == "inet"}
+
+    def close(self) -> None:
+        self._outer.kill()
+        self._outer.wait()
+        for _ in range(100):
+            if not Path(f"/proc/{self._pid}").exists():
+                break
+            time.sleep(0.05)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def client(self, *command: str, want: bool = True) -> Result:
+        """A container client's command; Go programs remember /etc/hosts for 5 seconds, so a failed look-up is tried again."""
+        deadline = time.monotonic() + 7
+        while True:
+            result = self.run(*command)
+            if result.code == 0 or "lookup " not in result.err + result.out or time.monotonic() > deadline:
+                assert (result.code == 0) == want, result
+                return result
+            time.sleep(0.3)
+
+    # images, made here
+
+    def import_registry(self, tag: str = IMAGE) -> None:
+        """An image of a real registry: the binary, its libc and loader."""
+        archive = self.folder / "registry.tar"
+        binary = shutil.which("docker-registry") or "/usr/bin/docker-registry"
+        with tarfile.open(archive, "w") as tar:
+            for path in [binary, *_libraries(binary)]:
+                tar.add(os.path.realpath(path), arcname=path)
+            for name in ("tmp", "etc/docker/registry", "var/lib/registry"):
+                entry = tarfile.TarInfo(name)
+                entry.type, entry.mode = tarfile.DIRTYPE, 0o1777
+                tar.addfile(entry)
+        done = self.run("docker", "import", "-c", f'ENTRYPOINT ["{binary}"]', str(archive), tag)
+        assert done.code == 0, done
+
+    def import_small(self, tag: str) -> None:
+        """A tiny image to push."""
+        archive = self.folder / "small.tar"
+        with tarfile.open(archive, "w") as tar:
+            tar.add(self.folder / "hosts", arcname="hello")
+        done = self.run("docker", "import", str(archive), tag)
+        assert done.code == 0, done
+
+
+def _libraries(binary: str) -> list[str]:
+    out = subprocess.run(["ldd", binary], capture_output=True, text=True, check=False).stdout
+    return [word for line in out.splitlines() for word in line.split() if word.startswith("/")]
+
+
+def missing() -> str:
+    """Why no box can run here; empty where one can."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return "a box of namespaces needs root on Linux"
+    absent = [name for name in ("unshare", "nsenter", "dockerd", "docker", "docker-registry", "ip", "ss") if not shutil.which(name)]
+    return f"not installed: {', '.join(absent)}" if absent else ""
