@@ -18,7 +18,7 @@ def set_value(path: Path, text: str, key: KeyPath, value: Any) -> str:
     """
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     eol = "\r\n" if "\r\n" in text else "\n"
-    if root is None:
+    if root is None or (isinstance(root, yaml.ScalarNode) and root.value == ""):
         edited = _joined(text, eol) + _lines(key, value, 0, eol)
     elif isinstance(root, yaml.MappingNode):
         edited = _edit(text, root, key, value, 0, eol)
@@ -37,6 +37,7 @@ def _edit(text: str, block: yaml.MappingNode, key: KeyPath, value: Any, indent: 
         if isinstance(node, yaml.MappingNode) and not node.flow_style and node.value:
             return _edit(text, node, key[1:], value, node.value[0][0].start_mark.column, eol)
         if isinstance(node, yaml.ScalarNode) and node.value in {"", "~", "null"}:
+            text = text[: node.start_mark.index] + text[node.end_mark.index :]  # the block was written as null
             return _insert(text, _line_end(text, name.end_mark.index), _lines(key[1:], value, indent + 2, eol), eol)
         raise _by_hand(key, value)
     if block.flow_style:

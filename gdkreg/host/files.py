@@ -85,7 +85,7 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def explain(error: OSError, path: Path) -> GdkregError:
+def explain(error: OSError, path: Path, verb: str = "write") -> GdkregError:
     """The machine's refusal as a sentence with a way out."""
     code = error.errno or 0
     immutable = f"look for an immutable flag: lsattr {path}; take it off with: sudo chattr -i {path}"
@@ -99,7 +99,7 @@ def explain(error: OSError, path: Path) -> GdkregError:
         errno.ENOTDIR: ("something on the way to it is a file, not a folder", f"look at it: ls -ld {path.parent}"),
         errno.EISDIR: ("it is a folder", f"move it away: mv {path} {path}.old"),
     }.get(code, (os.strerror(code) if code else str(error), ""))
-    return GdkregError(f"cannot write {path}", why=sentence, fix=fix)
+    return GdkregError(f"cannot {verb} {path}", why=sentence, fix=fix)
 
 
 def kind_of(mode: int) -> Kind:

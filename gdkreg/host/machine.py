@@ -41,7 +41,7 @@ class Machine:
         except FileNotFoundError:
             return None
         except (IsADirectoryError, NotADirectoryError) as error:
-            raise files.explain(error, path) from None
+            raise files.explain(error, path, "read") from None
         except PermissionError:
             if as_root and self.platform.uid != 0:
                 return self._read_as_root(path)

@@ -18,7 +18,7 @@ _TAKEN_OPEN = b"# gdkreg took over (last line, no newline): "
 _REST = b" # the rest of the line above, by gdkreg"
 _BEGIN = b"# >>> gdkreg "
 _END = b"# <<< gdkreg "
-_OURS = re.compile(rb"[0-9.]+ \S+")
+_OURS = re.compile(rb"[0-9.]+ \S+ # gdkreg")
 
 
 class Mapped(msgspec.Struct, frozen=True):
@@ -87,7 +87,7 @@ def add(parts: Parts, names: Mapping[str, str], root: str, take: frozenset[str])
     eol = b"\r\n" if b"\r\n" in parts.before or b"\r\n" in parts.after else b"\n"
     joined = bool(before) and before != _BOM and not before.endswith(b"\n")
     head = _begin(root) + (b" (joined)" if joined else b"") + eol
-    lines = b"".join(f"{address} {name}".encode() + eol for name, address in names.items())
+    lines = b"".join(f"{address} {name} # gdkreg".encode() + eol for name, address in names.items())
     return before + (eol if joined else b"") + head + lines + _end(root) + eol + after
 
 

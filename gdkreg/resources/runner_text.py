@@ -211,7 +211,7 @@ def _edit(array: Array, items: list[str]) -> None:
 
 def _indent(table: Any, key: str) -> None:
     """Give a new key the indentation of its neighbours; tomlkit takes that of the table's header."""
-    body = table.value.body
+    body = getattr(getattr(table, "value", None), "body", [])  # a table of dotted keys has none
     first = next((item for name, item in body if name is not None and name.key != key), None)
     own = next((item for name, item in body if name is not None and name.key == key), None)
     if own is not None:

@@ -178,5 +178,7 @@ def missing() -> str:
     """Why no box can run here; empty where one can."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "a box of namespaces needs root on Linux"
-    absent = [name for name in ("unshare", "nsenter", "dockerd", "docker", "docker-registry", "ip", "ss") if not shutil.which(name)]
+    absent = [
+        name for name in ("unshare", "nsenter", "dockerd", "docker", "docker-registry", "ip", "ss") if not shutil.which(name)
+    ]
     return f"not installed: {', '.join(absent)}" if absent else ""

@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gdkreg.config import settings, values
+from gdkreg.config.edit import set_value
+from gdkreg.config.settings import Settings, find_root, flatten, load
+from gdkreg.errors import ConfigError
+from tests.fakes import FakeHost
+from tests.unit.conftest import ROOT
+
+
+def loaded(host: FakeHost, text: str | bytes) -> Settings:
+    host.put(ROOT / "gdk.yml", text)
+    return load(ROOT, host)
+
+
+def refused(host: FakeHost, text: str | bytes) -> str:
+    with pytest.raises(ConfigError) as error:
+        loaded(host, text)
+    assert error.value.exit_code == 2
+    return f"{error.value.what} | {error.value.why}"
+
+
+def test_an_empty_file_means_gdks_defaults(fake: FakeHost) -> None:
+    found = loaded(fake, "")
+    assert found.authority == "127.0.0.1:5000"
+    assert found.gitlab_url == "http://127.0.0.1:3000"
+    assert found.names() == {}
+    assert (found.registry.enabled, found.registry.auth_enabled, found.registry.self_signed) == (False, True, False)
+    assert found.runner.config_file == str(ROOT / "gitlab-runner-config.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("registry:\n  prot: 1", "gdk.yml:2: registry.prot: there is no such key; did you mean port?"),
+        ("registry:\n  port: 70000", "gdk.yml:2: registry.port: expected a whole number <= 65535"),
+        ("registry:\n  port: 0", "gdk.yml:2: registry.port: expected a whole number >= 1"),
+        ("a: 1\nregistry:\n  port: x", "gdk.yml:3: registry.port: expected a whole number, got text"),
+        ("registry:\n  enabled: 'yes'", "gdk.yml:2: registry.enabled: expected true or false, got text"),
+        ("registry:\n  image: 3", "gdk.yml:2: registry.image: expected text, got a whole number"),
+        ("registry:\n  image: a b", "gdk.yml:2: registry.image: 'a b' is not an image reference"),
+        ("registry: 3", "gdk.yml:1: registry: expected a block of keys"),
+        (
+            "registry:\n  runtime: podman",
+            "gdk.yml:2: registry.runtime: invalid enum value 'podman'; one of auto, docker, process",
+        ),
+        ("registry:\n  certificate_days: 9999", "gdk.yml:2: registry.certificate_days: expected a whole number <= 825"),
+        ("registry:\n  uid: me", "gdk.yml:2: registry.uid: expected a number or '', got 'me'"),
+        ("registry:\n  config: {1: 2}", "gdk.yml:2: registry.config: every key has to be text"),
+        ("registry: {1: 2}", "gdk.yml:1: registry: every key has to be text"),
+        ("registry:\n  listen_address: 8.8.8.8", "gdk.yml:2: registry.listen_address: 8.8.8.8 is a public address"),
+        ("registry:\n  listen_address: '::1'", "gdk.yml:2: registry.listen_address: '::1' is not an IPv4 address"),
+        ("listen_address: 0.0.0.0", "gdk.yml:1: listen_address: 0.0.0.0 means every address"),
+        ("listen_address: 255.255.255.255", "gdk.yml:1: listen_address: 255.255.255.255 is a broadcast address"),
+        ("listen_address: 224.0.0.1", "gdk.yml:1: listen_address: 224.0.0.1 is a multicast address"),
+        ("listen_address: 127.255.255.255", "is the network or broadcast address of 127.0.0.0/8"),
+        ("listen_address: 240.0.0.1", "gdk.yml:1: listen_address: 240.0.0.1 is a public address"),
+        ("hostname: a_b", "gdk.yml:1: hostname: 'a_b' is not a host name"),
+        ("hostname: ''\nregistry:\n  host: -x.test", "gdk.yml:3: registry.host: '-x.test' is not a host name"),
+        ("registry: {enabled: true, host: 1.2.3}", "registry.host: '1.2.3' looks like an IPv4 address but is none"),
+        ("relative_url_root: 'a b'", "relative_url_root: 'a b' is not a path of a URL"),
+        ("runner:\n  config_fil: x", "gdk.yml:2: runner.config_fil: there is no such key; did you mean config_file?"),
+        ("registry:\n\tport: 1", "gdk.yml:2: port: not valid YAML | a tab"),
+        ("- a", "gdk.yml:1: expected keys and values | it holds a list"),
+        ("just text", "gdk.yml:1: expected keys and values | it holds one plain value"),
+        ("hostname: [", "gdk.yml:1: hostname: not valid YAML"),
+        ("registry:\n  port: 1\n  port: 2", "gdk.yml:3: registry.port: stands here a second time"),
+        ("registry:\n  port: 1\nregistry:\n  port: 2", "gdk.yml:3: registry: stands here a second time"),
+        ("registry:\n  image: !ruby/x y", "gdk.yml:2: registry: not valid YAML"),
+        ("auto_devops:\n  enabled: true", "auto_devops.gitlab.port: the tunnel is on but has no port"),
+        ("hostname: caf\u00e9".encode("latin1"), "gdk.yml:1: not UTF-8 | byte 0xe9"),
+        ("registry: {enabled: true}".encode("utf-16"), "gdk.yml:1: not UTF-8"),
+        ("\x00", "not valid YAML"),
+    ],
+)
+def test_bad_input_is_one_error_with_file_line_and_key(fake: FakeHost, text: str | bytes, message: str) -> None:
+    assert message in refused(fake, text)
+    assert fake.ran == []
+
+
+def test_what_gdk_may_have_besides(fake: FakeHost) -> None:
+    text = "gitaly: !ruby/object x\nregistry: {database: {enabled: true, host: x}}\nrunner: {install_mode: docker, token: x}\n"
+    assert loaded(fake, text).registry.database.enabled
+
+
+def test_gitlab_may_listen_everywhere_if_the_registry_does_not(fake: FakeHost) -> None:
+    text = "hostname: gdk.test\nlisten_address: 0.0.0.0\nregistry: {listen_address: 172.16.123.1, host: registry.test}"
+    assert loaded(fake, text).names() == {"gdk.test": "172.16.123.1", "registry.test": "172.16.123.1"}
+
+
+def test_a_bare_no_is_a_restart_policy(fake: FakeHost) -> None:
+    assert loaded(fake, "registry: {restart_policy: no}").registry.restart_policy == "no"
+    assert loaded(fake, "registry: {persist_alias: true}").registry.restart_policy == "unless-stopped"
+
+
+def test_the_tunnel(fake: FakeHost) -> None:
+    found = loaded(fake, "auto_devops: {enabled: true, gitlab: {port: 20001}}")
+    assert found.gitlab_url == "https://20001.qa-tunnel.gitlab.info"
+    assert found.authority == "25001.qa-tunnel.gitlab.info"
+    assert found.registry.enabled
+    assert found.registry.tunnel_host == "127.0.0.1"
+    assert found.names() == {}
+
+
+def test_the_url_of_a_gdk_with_https_and_a_path(fake: FakeHost) -> None:
+    found = loaded(fake, "hostname: gdk.test\nport: 3443\nhttps: {enabled: true}\nrelative_url_root: /gitlab/")
+    assert found.gitlab_url == "https://gdk.test:3443/gitlab"
+
+
+def test_old_single_value_files_fill_in(fake: FakeHost) -> None:
+    for name, text in {
+        "registry_image": "registry:dev\n",
+        "registry_port": "5005",
+        "registry_enabled": "true",
+        "host": "old.test",
+    }.items():
+        fake.put(ROOT / name, text)
+    found = loaded(fake, "registry:\n  port: 5001\n")
+    assert (found.registry.image, found.registry.port, found.registry.enabled) == ("registry:dev", 5001, True)
+    assert found.hostname == "old.test"
+    assert found.origin["registry.image"] == "registry_image"
+
+
+@pytest.mark.parametrize(("name", "text"), [("registry_enabled", "maybe"), ("port", "x")])
+def test_a_bad_value_file_is_named(fake: FakeHost, name: str, text: str) -> None:
+    fake.put(ROOT / name, text)
+    assert f"{name}:1" in refused(fake, "")
+
+
+def test_a_value_file_beside_a_block_of_the_wrong_type(fake: FakeHost) -> None:
+    fake.put(ROOT / "registry_port", "5005")
+    assert "registry: expected a block" in refused(fake, "registry: 3")
+
+
+def test_a_byte_order_mark_is_fine(fake: FakeHost) -> None:
+    assert loaded(fake, b"\xef\xbb\xbfhostname: gdk.test\n").hostname == "gdk.test"
+
+
+def test_merge_keys_are_not_duplicates(fake: FakeHost) -> None:
+    assert loaded(fake, "registry:\n  <<: {port: 5003}\n  enabled: true\n").registry.port == 5003
+
+
+def test_the_root_is_found_upwards_and_by_name(fake: FakeHost) -> None:
+    assert find_root(ROOT / "a" / "b", fake) == ROOT
+    assert find_root(Path("/"), fake, ROOT) == ROOT
+    fake.platform.env["GDKREG_ROOT"] = str(ROOT)  # type: ignore[index]
+    assert find_root(Path("/"), fake) == ROOT
+    with pytest.raises(ConfigError, match="no gdk.yml in /tmp"):
+        find_root(Path("/"), fake, Path("/tmp"))
+    del fake.platform.env["GDKREG_ROOT"]  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match="or above it"):
+        find_root(Path("/usr"), fake)
+
+
+def test_every_key_has_a_value(fake: FakeHost) -> None:
+    found = dict(flatten(loaded(fake, "registry: {config: {log: {level: debug}}}")))
+    assert found["registry.config"] == {"log": {"level": "debug"}}
+    assert found["https.enabled"] is False
+    assert "auto_devops.registry.port" in found
+
+
+texts = st.text(alphabet="abcdefghijklmnop:-[]{}#'\"\n\t 0123456789.&*!|>%@`\x00é", max_size=80)
+
+
+@given(texts)
+def test_whatever_stands_there_is_settings_or_one_error(text: str) -> None:
+    host = FakeHost()
+    host.put(ROOT / "gdk.yml", "registry:\n" + text)
+    try:
+        assert load(ROOT, host).port
+    except ConfigError as error:
+        assert "gdk.yml:" in error.what
+
+
+@given(st.ip_addresses(v=4))
+def test_an_address_is_private_or_refused(address: Any) -> None:
+    problem = values.address_problem(str(address))
+    if not problem:
+        assert address.is_private or address in __import__("ipaddress").ip_network("100.64.0.0/10")
+        assert not (address.is_unspecified or address.is_multicast)
+
+
+# config set
+
+DOCUMENT = """\
+# top
+hostname: gdk.test   # mine
+registry:
+  enabled: true # yes
+
+  # about the port
+  port: 5000
+  config:
+    log: {level: debug}
+  text: |
+    one
+    two
+# tail
+gitaly:
+  x: !ruby/y 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "changed"),
+    [
+        ("registry.port", 5001, "  port: 5001"),
+        ("hostname", "a.test", "hostname: a.test   # mine"),
+        ("registry.host", "a.test", "  host: a.test"),
+        ("registry.config.http", {"x": [1]}, "    http: {x: [1]}"),
+        ("runner.enabled", True, "runner:\n  enabled: true"),
+        ("registry.restart_policy", "no", "  restart_policy: 'no'"),
+    ],
+)
+def test_set_changes_its_key_and_nothing_else(key: str, value: Any, changed: str) -> None:
+    edited = set_value(Path("gdk.yml"), DOCUMENT, tuple(key.split(".")), value)
+    assert changed in edited
+    removed = [line for line in DOCUMENT.splitlines() if line not in edited.splitlines()]
+    assert len(removed) <= 1
+
+
+@pytest.mark.parametrize(
+    "text", ["", "registry:", "registry: ~\n", "registry: # none yet\n", "a: 1", "registry:\r\n  port: 1\r\n", "---\n"]
+)
+def test_set_in_odd_files(text: str) -> None:
+    edited = set_value(Path("gdk.yml"), text, ("registry", "host"), "a.test")
+    assert yaml.safe_load(edited)["registry"]["host"] == "a.test"
+    assert ("\r\n" in text) == ("\r\n" in edited)
+
+
+@pytest.mark.parametrize("text", ["registry: {enabled: true}\n", "registry: 3\n", "{hostname: x}\n", "registry:\n  host: [a]\n"])
+def test_set_says_when_it_cannot(text: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be edited safely"):
+        set_value(Path("gdk.yml"), text, ("registry", "host"), "a.test")
+
+
+def test_set_in_a_list_is_refused() -> None:
+    with pytest.raises(ConfigError, match="expected keys"):
+        set_value(Path("gdk.yml"), "- a\n", ("port",), 1)
+
+
+def test_set_an_empty_value(fake: FakeHost) -> None:
+    assert set_value(Path("g"), "hostname:\nport: 1\n", ("hostname",), "a.test") == "hostname: a.test\nport: 1\n"
+
+
+# the example and the schema
+
+
+def test_the_example_is_made_from_the_code_and_loads(fake: FakeHost) -> None:
+    from gdkreg.config.example import STARTER, example
+
+    path = Path(__file__).parents[2] / "gdk.example.yml"
+    assert path.read_text() == example(), "run: make example"
+    found = dict(flatten(loaded(fake, example())))
+    assert {key: found[key] for key in STARTER} == STARTER
+
+
+def test_every_key_of_the_example_is_known_and_documented(fake: FakeHost) -> None:
+    """Uncommented whole, the example is a gdk.yml that says what the defaults say."""
+    import re
+
+    from gdkreg.config.example import example
+
+    lines = [re.sub(r"^( *)# (?=[a-z_0-9]+:( |$))", r"\1", line) for line in example().splitlines()]
+    text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
+    document = yaml.safe_load(text)
+    document["auto_devops"].pop("gitlab")
+    assert set(document) == set(settings.GdkYml.__struct_fields__)
+    assert set(document["registry"]) == set(settings.Registry.__struct_fields__)
+
+
+def test_the_json_schema_describes_every_key() -> None:
+    from gdkreg.config.example import json_schema
+
+    schema = json_schema()
+    registry = schema["$defs"]["Registry"]
+    assert registry["additionalProperties"] is False
+    assert all("description" in spec for spec in registry["properties"].values())

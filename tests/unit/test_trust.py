@@ -1,0 +1,188 @@
+"""Which engine is in use and where it keeps trust. `docker info` is cut down from recorded output: Docker Engine
+20.10.24 and Podman 4.3 on Debian 12 were run; Docker Desktop, OrbStack, Colima and Rancher are from their documentation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gdkreg.engines import detect, trust
+from gdkreg.engines.detect import Endpoint, Engine, Kind
+from gdkreg.errors import GdkregError
+from gdkreg.plan.actions import MakeFolder
+from gdkreg.resources.docker_trust import DockerTrust
+from tests.fakes import FakeHost
+from tests.unit.conftest import ROOT
+from tests.unit.helpers import apply, files, levels, plan
+
+SOCKET = Endpoint("unix:///var/run/docker.sock", "default socket")
+HOME = Path("/home/dev")
+CERTIFICATE = ROOT / "registry_host.crt"
+
+
+@pytest.mark.parametrize(
+    ("info", "version", "url", "kind"),
+    [
+        (
+            {
+                "OperatingSystem": "Debian GNU/Linux 12 (bookworm)",
+                "Name": "vm",
+                "SecurityOptions": ["name=seccomp,profile=default"],
+            },
+            {},
+            "",
+            "docker",
+        ),
+        ({"OperatingSystem": "Ubuntu 24.04", "SecurityOptions": ["name=seccomp", "name=rootless"]}, {}, "", "rootless"),
+        ({"OperatingSystem": "Docker Desktop", "Name": "docker-desktop"}, {}, "", "desktop"),
+        ({"OperatingSystem": "OrbStack", "Name": "orbstack"}, {}, "", "orbstack"),
+        ({"OperatingSystem": "Ubuntu 24.04", "Name": "colima"}, {}, "", "colima"),
+        ({"OperatingSystem": "Alpine Linux", "Name": "lima-rancher-desktop"}, {}, "", "rancher"),
+        ({"OperatingSystem": "debian"}, {"Components": [{"Name": "Podman Engine"}]}, "", "podman"),
+        ({"SecurityOptions": ["name=rootless"]}, {"Components": [{"Name": "Podman Engine"}]}, "", "podman-rootless"),
+        ({"OperatingSystem": "Debian"}, {}, "tcp://10.0.0.1:2376", "remote"),
+    ],
+)
+def test_kinds(info: dict[str, Any], version: dict[str, Any], url: str, kind: str) -> None:
+    at = Endpoint(url or SOCKET.url, "x")
+    assert detect.kind_of(at, info, version, FakeHost().platform) == kind
+
+
+def test_docker_machine() -> None:
+    host = FakeHost(env={"DOCKER_MACHINE_NAME": "default"})
+    assert detect.kind_of(Endpoint("tcp://192.168.99.100:2376", "DOCKER_HOST"), {}, {}, host.platform) == "machine"
+
+
+def test_the_endpoint_is_found_as_dockers_own_client_does() -> None:
+    host = FakeHost(home="/home/dev")
+    assert detect.endpoint(host).url == "unix:///var/run/docker.sock"
+    host.put("/home/dev/.docker/run/docker.sock", "")
+    assert detect.endpoint(host).url == "unix:///home/dev/.docker/run/docker.sock"
+    host.put("/home/dev/.docker/config.json", json.dumps({"currentContext": "colima"}))
+    name = hashlib.sha256(b"colima").hexdigest()
+    meta = {"Endpoints": {"docker": {"Host": "unix:///home/dev/.colima/default/docker.sock"}}}
+    host.put(f"/home/dev/.docker/contexts/meta/{name}/meta.json", json.dumps(meta))
+    assert detect.endpoint(host) == Endpoint("unix:///home/dev/.colima/default/docker.sock", "context colima")
+    with_env = FakeHost(env={"DOCKER_HOST": "tcp://x:1", "DOCKER_CONTEXT": "colima"})
+    assert detect.endpoint(with_env) == Endpoint("tcp://x:1", "DOCKER_HOST")
+    gone = FakeHost(env={"DOCKER_CONTEXT": "gone"})
+    assert detect.endpoint(gone).url == ""
+    broken = FakeHost(home="/home/dev")
+    broken.put("/home/dev/.docker/config.json", "{")
+    assert detect.endpoint(broken).source == "default socket"
+
+
+def test_no_engine_says_what_was_tried() -> None:
+    engine, client = detect.detect(FakeHost(env={"DOCKER_HOST": "unix:///nowhere/docker.sock"}))
+    assert client is None
+    assert not engine.answers
+    assert not engine.local
+    assert "unix:///nowhere/docker.sock: there is no such socket" in engine.why
+    assert "gone has no endpoint" in detect.detect(FakeHost(env={"DOCKER_CONTEXT": "gone"}))[0].why
+
+
+def folders(kind: Kind, **env: str) -> list[tuple[str, bool]]:
+    engine = Engine(kind, SOCKET)
+    return [(str(place.folder), place.as_root) for place in trust.places(engine, FakeHost(home="/home/dev", env=env).platform)]
+
+
+def test_places() -> None:
+    mine = ("/home/dev/.docker/certs.d", False)
+    assert folders("docker") == [mine, ("/etc/docker/certs.d", True)]
+    assert folders("rootless") == [mine, ("/home/dev/.config/docker/certs.d", False)]
+    assert folders("rootless", XDG_CONFIG_HOME="/x") == [mine, ("/x/docker/certs.d", False)]
+    assert folders("podman") == [mine, ("/etc/containers/certs.d", True)]
+    assert folders("desktop") == folders("none") == folders("colima") == [mine]
+    (desktop,) = trust.places(Engine("desktop", SOCKET), FakeHost().platform)
+    assert "restart Docker Desktop" in desktop.then
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [("machine", "unset DOCKER_HOST"), ("remote", "another machine"), ("none", "no engine answers"), ("docker", "")],
+)
+def test_hints(kind: Kind, text: str) -> None:
+    found = trust.hint(Engine(kind, SOCKET))
+    assert text in found
+    assert bool(found) == bool(text)
+
+
+# the resource
+
+
+def resource(
+    host: FakeHost, authority: str = "registry.test:5000", *, wanted: bool = True, kind: Kind = "docker", keep: bool = False
+) -> DockerTrust:
+    return DockerTrust(
+        authority,
+        CERTIFICATE,
+        trust.places(Engine(kind, SOCKET), host.platform),
+        wanted,
+        files(host, "docker_trust", keep_edits=keep),
+    )
+
+
+@pytest.fixture
+def with_certificate(fake: FakeHost) -> FakeHost:
+    fake.put(CERTIFICATE, "CERTIFICATE")
+    return fake
+
+
+def test_into_both_places_readable_for_all(with_certificate: FakeHost) -> None:
+    host = with_certificate
+    apply(host, resource(host))
+    for folder in ("/home/dev/.docker/certs.d", "/etc/docker/certs.d"):
+        path = Path(folder) / "registry.test:5000" / "ca.crt"
+        assert host.files[path] == b"CERTIFICATE"
+        assert (host.infos[path].mode, host.infos[path.parent].mode) == (0o644, 0o755)
+    assert levels(host, resource(host)) == ["ok"]
+    host.put(CERTIFICATE, "NEW")
+    assert levels(host, resource(host)) == ["changed"]
+    apply(host, resource(host))
+    apply(host, resource(host), present=False)
+    assert Path("/etc/docker") not in host.infos
+    assert Path("/home/dev/.docker") not in host.infos
+
+
+def test_the_folder_of_a_former_name_goes_and_the_others_stay(with_certificate: FakeHost) -> None:
+    host = with_certificate
+    host.put("/etc/docker/certs.d/other.test/ca.crt", "OTHER")
+    apply(host, resource(host))
+    apply(host, resource(host, "images.test:5000"))
+    assert host.entries(Path("/etc/docker/certs.d")) == ["images.test:5000", "other.test"]
+    apply(host, resource(host, "images.test:5000", wanted=False))
+    assert host.entries(Path("/etc/docker/certs.d")) == ["other.test"]
+    assert levels(host, resource(host, wanted=False)) == ["off"]
+
+
+def test_a_foreign_ca_is_backed_up_and_given_back(with_certificate: FakeHost) -> None:
+    host = with_certificate
+    path = Path("/etc/docker/certs.d/registry.test:5000/ca.crt")
+    host.put(path, "THEIRS")
+    apply(host, resource(host))
+    assert host.files[path] == b"CERTIFICATE"
+    apply(host, resource(host), present=False)
+    assert host.files[path] == b"THEIRS"
+
+
+def test_an_unreadable_folder_is_opened(with_certificate: FakeHost) -> None:
+    host = with_certificate
+    host.put("/etc/docker/certs.d/.keep", "")
+    host.make_folder(Path("/etc/docker/certs.d/registry.test:5000"), mode=0o700)
+    made = [action.path for action in plan(host, resource(host)) if isinstance(action, MakeFolder)]
+    assert Path("/etc/docker/certs.d/registry.test:5000") in made
+
+
+def test_an_edited_ca_stops_with_a_diff(with_certificate: FakeHost) -> None:
+    host = with_certificate
+    apply(host, resource(host))
+    host.put("/etc/docker/certs.d/registry.test:5000/ca.crt", "EDITED")
+    with pytest.raises(GdkregError, match="was edited after") as error:
+        plan(host, resource(host), present=False)
+    assert "+EDITED" in error.value.details
+    apply(host, resource(host, keep=True), present=False)
+    assert host.files[Path("/etc/docker/certs.d/registry.test:5000/ca.crt")] == b"EDITED"
