@@ -39,8 +39,8 @@ def test_add_then_remove_gives_every_byte_back(content: bytes, take: bool) -> No
         assert all(item.address == NAMES[item.name] for item in hosts_text.mapped(added, NAMES))
 
 
-def resource(**options: bool) -> Hosts:
-    return Hosts(NAMES, ROOT, **options)
+def resource(*, take_over: bool = False) -> Hosts:
+    return Hosts(NAMES, ROOT, take_over)
 
 
 def test_one_block_with_both_names(fake: FakeHost) -> None:

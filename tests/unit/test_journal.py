@@ -135,10 +135,10 @@ def test_a_run_that_was_killed_before_or_after_its_change(fake: FakeHost) -> Non
         original_write = FakeHost.write
         if moment == "before":
             found._prepare = lambda: None  # type: ignore[method-assign]
-            found.keep = lambda content: ""  # type: ignore[method-assign,assignment]
+            found.keep = lambda content: ""  # type: ignore[method-assign]
             host.put(ROOT / ".gdkreg" / ".gitignore", "*\n")
         else:
-            found.finish = die  # type: ignore[method-assign,assignment]
+            found.finish = die  # type: ignore[method-assign]
         with pytest.raises(Killed):
             Executor(host, found, "reconfigure", lambda _: None).execute("thing", write(A, b"new", b"old"))
         host.write = original_write.__get__(host)  # type: ignore[method-assign]
@@ -234,7 +234,7 @@ def test_diffs_are_short_masked_and_numbered() -> None:
     before = b"".join(b"line %d\n" % number for number in range(1000))
     after = before.replace(b"line 500\n", b'  token = "glrt-abc"\n')
     text = diff.unified("f", before, after)
-    assert len(text.splitlines()) == 10
+    assert len(text.splitlines()) == 11
     assert "@@ -498,7 +498,7 @@" in text
     assert "glrt" not in text
     assert diff.unified("f", before, before) == ""

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+import tomlkit
 from hypothesis import given
 from hypothesis import settings as tuning
 from hypothesis import strategies as st
@@ -50,8 +51,12 @@ concurrent = 4 # all
 """
 
 
+def parsed(text: str) -> dict[str, Any]:
+    return tomlkit.parse(text).unwrap()
+
+
 def docker(text: str, index: int = 0) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = tomllib.loads(text.replace("\r\n", "\n"))["runners"][index]["docker"]
+    found: dict[str, list[str]] = parsed(text.replace("\r\n", "\n"))["runners"][index]["docker"]
     return found
 
 
@@ -84,8 +89,8 @@ def test_other_ways_of_writing_it(text: str) -> None:
     patched, _ = runner_text.patch(text, WANTED)
     assert MOUNT in docker(patched)["volumes"]
     assert sum("certs.d" in item for item in docker(patched)["volumes"]) == 1
-    back = tomllib.loads(runner_text.take_back(patched, text, patched))
-    before = tomllib.loads(text)
+    back = parsed(runner_text.take_back(patched, text, patched))
+    before = parsed(text)
     for item in (back, before):
         for runner in item["runners"]:
             if not runner.get("docker", {"x": 1}):
@@ -140,7 +145,7 @@ def test_patching_is_idempotent_and_can_be_taken_back(runners: list[tuple[str, l
     )
     patched, _ = runner_text.patch(text, WANTED)
     assert runner_text.patch(patched, WANTED)[0] == patched
-    back = tomllib.loads(runner_text.take_back(patched, text, patched))["runners"]
+    back = parsed(runner_text.take_back(patched, text, patched))["runners"]
     for now, (_, volumes, extra) in zip(back, runners, strict=True):
         certs = [item for item in volumes if runner_text.CERTS_D in item]
         assert [item for item in now["docker"].get("volumes", []) if item not in certs] == [

@@ -1,0 +1,234 @@
+"""The command line in-process, on a machine in memory: options, exit codes, what is printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from gdkreg.cli import session
+from gdkreg.cli.app import app
+from tests.fakes import FakeHost
+
+ROOT = Path("/home/dev/gdk")
+GDK_YML = """\
+hostname: gdk.test
+registry:
+  enabled: true
+  host: registry.test
+  listen_address: 172.16.123.1
+  self_signed: true
+"""
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeHost:
+    host = FakeHost(home="/home/dev", env={"DOCKER_HOST": "unix:///nowhere.sock", "GDKREG_ROOT": str(ROOT)})
+    host.put(ROOT / "gdk.yml", GDK_YML)
+    host.put("/etc/hosts", "127.0.0.1 localhost\n")
+    monkeypatch.setattr(session, "Machine", lambda: host)
+    monkeypatch.setattr("gdkreg.host.machine.Machine", lambda: host)
+    return host
+
+
+def gdkreg(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == code, (result.output, result.exception)
+    assert "Traceback" not in result.output
+    return result
+
+
+def test_reconfigure_shows_what_it_does_and_the_next_step(fake: FakeHost) -> None:
+    text = gdkreg("reconfigure").output
+    assert "run ip address add 172.16.123.1/32 dev lo label lo:gdkreg" in text
+    assert "replace /etc/hosts  (gdk.test, registry.test must lead here)" in text
+    assert "Done: 12 changes." in text
+    assert "Next: gdkreg start registry" in text
+    assert gdkreg("reconfigure").output == "Nothing to do: this machine matches gdk.yml.\n"
+
+
+def test_plan_and_its_exit_code(fake: FakeHost) -> None:
+    before = dict(fake.files)
+    text = gdkreg("plan", "--exit-code", code=3).output
+    assert "+172.16.123.1 registry.test # gdkreg" in text
+    assert gdkreg("reconfigure", "--dry-run").output == gdkreg("plan").output == text
+    steps = json.loads(gdkreg("plan", "--json").output)
+    assert {"resource", "action", "target", "reason", "as_root", "text", "diff"} == set(steps[0])
+    assert fake.files == before
+    gdkreg("reconfigure")
+    assert gdkreg("plan", "--exit-code").output.startswith("Nothing to do")
+
+
+def test_status_names_each_thing_and_its_next_step(fake: FakeHost) -> None:
+    assert "gdkreg reconfigure" in gdkreg("status").output
+    gdkreg("reconfigure")
+    found = json.loads(gdkreg("status", "--json").output)
+    assert {item["name"] for item in found["resources"]} >= {"loopback", "hosts", "registry_host.crt", "docker_trust"}
+    assert found["services"]["registry"]["running"] is False
+    fake.put(ROOT / "gdk.yml", GDK_YML + "  port: 5001\n")
+    text = gdkreg("status").output
+    assert "registry.port: 5000 → 5001" in text
+    assert "the alias is gone after a reboot" in text
+
+
+def test_disabled(fake: FakeHost) -> None:
+    gdkreg("reconfigure")
+    fake.put(ROOT / "gdk.yml", GDK_YML.replace("enabled: true", "enabled: false"))
+    text = gdkreg("reconfigure").output
+    assert "registry.enabled is false: what gdkreg had set up is taken back, the images are kept" in text
+    assert fake.files[Path("/etc/hosts")] == b"127.0.0.1 localhost\n"
+    assert "there is nothing to do" in gdkreg("reconfigure").output
+    assert json.loads(gdkreg("reconfigure", "--json").output) == {"changes": 0, "enabled": False}
+    for command in (["start"], ["start", "registry"], ["up"]):
+        assert "registry.enabled is false" in gdkreg(*command, code=1).output
+    assert "registry.enabled is false" in gdkreg("status").output
+    assert "registry.enabled is false" in gdkreg("doctor").output
+
+
+def test_undo_and_down(fake: FakeHost) -> None:
+    before = dict(fake.files)
+    gdkreg("reconfigure")
+    assert "remove" in gdkreg("undo", "--dry-run").output
+    assert "Took back the last run (reconfigure)" in gdkreg("undo").output
+    assert {path: raw for path, raw in fake.files.items() if ".gdkreg" not in path.parts} == before
+    assert gdkreg("undo").output == "Nothing to undo.\n"
+    gdkreg("reconfigure")
+    assert "remove" in gdkreg("down", "--dry-run").output
+    assert "Done:" in gdkreg("down").output
+    assert {path: raw for path, raw in fake.files.items() if ".gdkreg" not in path.parts} == before
+
+
+def test_down_stops_with_a_diff_where_the_user_edited(fake: FakeHost) -> None:
+    gdkreg("reconfigure")
+    path = ROOT / "registry" / "config.yml"
+    fake.put(path, fake.files[path] + b"mine: true\n")
+    text = gdkreg("down", code=1).output
+    assert "was edited after gdkreg wrote it" in text
+    assert "+mine: true" in text
+    assert "172.16.123.1" in {item.address for item in fake.net}, "nothing is touched"
+    gdkreg("down", "--keep-edits")
+    assert fake.files[path].endswith(b"mine: true\n")
+
+
+def test_trust_and_runner(fake: FakeHost) -> None:
+    assert "gdkreg reconfigure" in gdkreg("trust-docker-registry", code=1).output
+    gdkreg("reconfigure")
+    assert "remove" not in gdkreg("trust-docker-registry", "--dry-run").output
+    text = gdkreg("trust-docker-registry").output
+    assert "registry.test:5000 is trusted" in text
+    assert "no engine answers" in text
+    assert "trusted already" in gdkreg("trust-docker-registry").output
+    assert "no longer trusted" in gdkreg("trust-docker-registry", "--remove").output
+    assert "there is no runner configuration" in gdkreg("runner-patch", code=1).output
+    runner = '[[runners]]\n  name = "a"\n  executor = "docker"\n[[runners]]\n  name = "s"\n  executor = "shell"\n'
+    fake.put("/home/dev/.gitlab-runner/config.toml", runner)
+    text = gdkreg("runner-patch").output
+    assert "a (docker): patched" in text
+    assert "s (shell): skipped, it runs no containers" in text
+    fake.put("/etc/gitlab-runner/config.toml", runner)
+    assert "more than one runner configuration" in gdkreg("runner-patch", code=2).output
+    assert "as it was" in gdkreg("runner-patch", "--remove").output
+    assert fake.files[Path("/home/dev/.gitlab-runner/config.toml")] == runner.encode()
+    assert json.loads(gdkreg("runner-patch", "/etc/gitlab-runner/config.toml", "--json").output.split("\n", 0)[0])["runners"]
+
+
+def test_trust_without_tls_says_so(fake: FakeHost) -> None:
+    fake.put(ROOT / "gdk.yml", "registry: {enabled: true}")
+    assert "registry.self_signed is false" in gdkreg("trust-docker-registry", code=1).output
+
+
+def test_config(fake: FakeHost) -> None:
+    assert gdkreg("config", "get", "registry.host").output == "registry.test\n"
+    assert "registry.port" in gdkreg("config", "get", "registry.prt", code=2).output
+    assert "port" in gdkreg("config", "get", "registry").output
+    rows = gdkreg("config", "list").output
+    assert "gdk.yml:4" in rows
+    assert json.loads(gdkreg("config", "list", "--json").output)[0]["key"] == "hostname"
+    assert "+  port: 5001" in gdkreg("config", "set", "registry.port", "5001", "--dry-run").output
+    gdkreg("config", "set", "registry.port", "5001")
+    assert fake.files[ROOT / "gdk.yml"].decode() == GDK_YML + "  port: 5001\n"
+    assert "already" in gdkreg("config", "set", "registry.port", "5001").output
+    assert "expected a whole number <= 65535" in gdkreg("config", "set", "registry.port", "99999", code=2).output
+    assert "there is no key" in gdkreg("config", "set", "registry.prt", "1", code=2).output
+    assert fake.files[ROOT / "gdk.yml"].decode() == GDK_YML + "  port: 5001\n"
+    assert json.loads(gdkreg("config", "schema").output)["title"]
+    assert gdkreg("config", "example").output == (Path(__file__).parents[2] / "gdk.example.yml").read_text()
+
+
+def test_certificates(fake: FakeHost) -> None:
+    assert "no certificates yet" in gdkreg("cert", "show").output
+    gdkreg("reconfigure")
+    text = gdkreg("cert", "show").output
+    assert "registry.test, 172.16.123.1" in text
+    assert "364 days left" in text
+    before = dict(fake.files)
+    assert "asked for" in gdkreg("cert", "renew", "tls", "--dry-run").output
+    gdkreg("cert", "renew")
+    assert fake.files[ROOT / "registry_host.crt"] != before[ROOT / "registry_host.crt"]
+    assert fake.files[ROOT / "localhost.key"] == before[ROOT / "localhost.key"]
+    assert set(json.loads(gdkreg("cert", "show", "--json").output)) == {"registry_host.crt", "localhost.crt"}
+
+
+def test_without_a_gdk_yml_and_with_a_broken_one(fake: FakeHost) -> None:
+    fake.put(ROOT / "gdk.yml", "registry:\n  prot: 1\n")
+    for command in (["plan"], ["reconfigure"], ["start"], ["status"], ["config", "list"], ["down"]):
+        text = gdkreg(*command, code=2).output
+        assert "gdk.yml:2: registry.prot: there is no such key; did you mean port?" in text
+    fake.remove(ROOT / "gdk.yml")
+    assert "gdkreg config example > " in gdkreg("plan", code=2).output
+
+
+def test_no_root(fake: FakeHost) -> None:
+    fake.refuse_root = True
+    fake.platform = FakeHost(uid=1000, home="/home/dev", env=dict(fake.platform.env)).platform
+    text = gdkreg("reconfigure", code=4).output
+    assert "sudo ip address add 172.16.123.1/32 dev lo label lo:gdkreg" in text
+
+
+def test_usage_errors_exit_with_2() -> None:
+    gdkreg("start", "nothing", code=2)
+    gdkreg("--nonsense", code=2)
+    gdkreg("tail", "registry", "--since", "soon", code=2)
+
+
+def test_start_before_reconfigure(fake: FakeHost) -> None:
+    assert "gdkreg reconfigure" in gdkreg("start", "registry", code=1).output
+    assert "was not running" in gdkreg("stop").output
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    from typer.main import get_command
+
+    def walk(command: object, path: list[str]) -> None:
+        below = getattr(command, "commands", {})
+        for name, item in below.items():
+            walk(item, [*path, name])
+        if not below:
+            text = gdkreg(*path, "--help").output
+            assert "Example: gdkreg" in text, path
+            if path[0] != "config" or path[-1] in {"get", "list", "set"}:
+                assert "--root" in text, path
+
+    walk(get_command(app), [])
+
+
+def test_ctrl_c_says_what_is_done_and_what_not(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gdkreg.plan.executor import Executor
+
+    real = Executor.execute
+    session._told.clear()
+    session._pending.clear()
+
+    def interrupt(self: Executor, resource: str, action: object, undoes: str = "") -> None:
+        if resource == "localhost.crt":
+            raise KeyboardInterrupt
+        real(self, resource, action, undoes)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Executor, "execute", interrupt)
+    text = gdkreg("reconfigure", code=130).output
+    assert "interrupted after: write /home/dev/gdk/registry_host.crt" in text
+    assert "not done: write /home/dev/gdk/localhost.key" in text
+    monkeypatch.setattr(Executor, "execute", real)
+    gdkreg("reconfigure")
