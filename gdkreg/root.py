@@ -6,7 +6,7 @@ import functools
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,12 +14,15 @@ from gdkreg.config import settings as configuration
 from gdkreg.config.settings import Settings
 from gdkreg.engines.trust import Place
 from gdkreg.host.base import Host
+from gdkreg.options import Options
 from gdkreg.plan import executor, reconcile
 from gdkreg.plan.actions import Action
 from gdkreg.plan.journal import FOLDER, Journal
 from gdkreg.plan.reconcile import Note, Resource, Step
 from gdkreg.resources import applied
-from gdkreg.resources.catalog import Catalog, Options
+
+if TYPE_CHECKING:
+    from gdkreg.resources.catalog import Catalog
 
 NO_OPTIONS = Options()
 Announce = Callable[[Action], None]
@@ -58,6 +61,8 @@ class Root:
 
     @property
     def catalog(self) -> Catalog:
+        from gdkreg.resources.catalog import Catalog
+
         return Catalog(self.settings, self.host, self.journal, self._trust_places, self.options)
 
     @property

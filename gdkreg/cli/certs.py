@@ -60,8 +60,8 @@ def renew(
 
     Example: gdkreg cert renew tls
     """
+    from gdkreg.options import Options
     from gdkreg.plan.reconcile import Step
-    from gdkreg.resources.catalog import Options
 
     root = session.open_root(root_dir, Options(renew=(which,) if which else ("tls", "token")))
     steps = [Step(item.name, item.plan(item.inspect(root.host), True)) for item in root.catalog.certificates()]

@@ -32,7 +32,7 @@ def reconfigure(
 
     Example: gdkreg reconfigure --dry-run
     """
-    from gdkreg.resources.catalog import Options
+    from gdkreg.options import Options
 
     root = session.open_root(root_dir, Options(take_over=take_over))
     if dry_run:
@@ -112,7 +112,7 @@ def plan(
 
     Example: gdkreg plan --exit-code
     """
-    from gdkreg.resources.catalog import Options
+    from gdkreg.options import Options
 
     count = _show_plan(session.open_root(root_dir, Options(take_over=take_over)), json=json)
     if count and exit_code:
@@ -210,7 +210,7 @@ def up(
     Example: gdkreg up
     """
     from gdkreg.cli.services import start_registry
-    from gdkreg.resources.catalog import Options
+    from gdkreg.options import Options
     from gdkreg.resources.runner_config import usual_places
 
     root = session.open_root(root_dir)
@@ -262,7 +262,7 @@ def down(
 
     Example: gdkreg down --dry-run
     """
-    from gdkreg.resources.catalog import Options
+    from gdkreg.options import Options
 
     root = session.open_root(root_dir, Options(keep_edits=keep_edits))
     steps = root.plan_of(root.catalog.all(), present=False)
@@ -290,9 +290,9 @@ def undo(
 
     Example: gdkreg undo --dry-run
     """
+    from gdkreg.options import Options
     from gdkreg.plan import executor
     from gdkreg.plan.reconcile import Step
-    from gdkreg.resources.catalog import Options
 
     root = session.open_root(root_dir, Options(keep_edits=keep_edits))
     steps = [Step(name, [action]) for name, action in executor.undo(root.journal, root.host, keep_edits)]

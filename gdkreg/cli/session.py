@@ -15,8 +15,8 @@ from gdkreg.plan.actions import Action, sentence
 from gdkreg.report import out
 
 if TYPE_CHECKING:
+    from gdkreg.options import Options
     from gdkreg.plan.reconcile import Step
-    from gdkreg.resources.catalog import Options
     from gdkreg.root import Root, Run
 
 _told: list[str] = []
@@ -24,7 +24,7 @@ _pending: list[str] = []
 
 
 def open_root(given: Path | None, options: Options | None = None) -> Root:
-    from gdkreg.resources.catalog import Options
+    from gdkreg.options import Options
     from gdkreg.root import find
 
     return find(Path.cwd(), given, Machine(), options or Options())

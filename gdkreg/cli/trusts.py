@@ -53,7 +53,7 @@ def trust_docker_registry(
     Example: gdkreg trust-docker-registry
     """
     from gdkreg.engines.trust import hint
-    from gdkreg.resources.catalog import Options
+    from gdkreg.options import Options
 
     root = session.open_root(root_dir, Options(trust=not remove, keep_edits=keep_edits))
     if not remove:
@@ -108,7 +108,7 @@ def runner_patch(
 
     Example: gdkreg runner-patch ~/.gitlab-runner/config.toml --dry-run
     """
-    from gdkreg.resources.catalog import Options
+    from gdkreg.options import Options
 
     root = session.open_root(root_dir)
     path = _runner_file(root, file, remove=remove)

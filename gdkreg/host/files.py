@@ -61,20 +61,25 @@ def _write_beside(target: Path, content: bytes, mode: int, owner: tuple[int, int
 
 def _write_in_place(target: Path, content: bytes) -> None:
     old = target.read_bytes()
-    with open(target, "r+b") as stream:
+    fd = os.open(target, os.O_WRONLY)  # no buffer of Python's, which would try a failed write again
+    try:
         try:
-            stream.write(content)
-            stream.flush()
+            _write_all(fd, content)
         except OSError:
             # The old bytes still own their blocks, so they fit again even on a full disk.
-            with contextlib.suppress(OSError):
-                stream.seek(0)
-                stream.write(old)
-                stream.flush()
-            stream.truncate(len(old))
+            _write_all(fd, old)
+            os.truncate(fd, len(old))
             raise
-        stream.truncate(len(content))
-        os.fsync(stream.fileno())
+        os.truncate(fd, len(content))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _write_all(fd: int, content: bytes) -> None:
+    at = 0
+    while at < len(content):
+        at += os.pwrite(fd, content[at:], at)
 
 
 def _sync_folder(folder: Path) -> None:

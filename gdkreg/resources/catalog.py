@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-
-import msgspec
 
 from gdkreg.config.settings import Settings
 from gdkreg.engines.trust import Place
 from gdkreg.host.base import HostReader
+from gdkreg.options import Options
 from gdkreg.plan.journal import FOLDER, Journal
 from gdkreg.plan.reconcile import Resource
 from gdkreg.resources import runner_config
@@ -23,17 +21,6 @@ from gdkreg.resources.owned import OwnedFiles
 from gdkreg.resources.persist_alias import PersistAlias
 from gdkreg.resources.registry_config import RegistryConfig
 from gdkreg.resources.runner_config import RunnerConfig
-
-
-class Options(msgspec.Struct, frozen=True):
-    """What a command line adds to gdk.yml. `trust` and `runner` ask for what is otherwise only refreshed."""
-
-    take_over: bool = False
-    keep_edits: bool = False
-    trust: bool = False
-    runner: Path | None = None
-    pull_policy: str = ""
-    renew: tuple[str, ...] = ()
 
 
 class Catalog:

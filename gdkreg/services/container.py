@@ -38,6 +38,7 @@ class ContainerRuntime:
         self._client = client
         self._api = client.api
         self._id = ""
+        self._image: dict[str, Any] | None = None
 
     def _find(self) -> dict[str, Any] | None:
         """Our container of this root, in whatever state."""
@@ -57,10 +58,13 @@ class ContainerRuntime:
 
     def image(self) -> dict[str, Any]:
         """Raises `GdkregError` where the image is not here."""
+        if self._image is not None:
+            return self._image
         try:
             found: dict[str, Any] = self._client.images.get(self._launch.image).attrs
         except ImageNotFound:
             raise GdkregError(f"the image {self._launch.image} is not here", fix=f"docker pull {self._launch.image}") from None
+        self._image = found
         return found
 
     def has_image(self) -> bool:

@@ -70,6 +70,7 @@ class Registry:
         self._progress = progress or (lambda _: None)
         self._record = settings.root / FOLDER / "runtime"
         self._launch: Launch | None = None
+        self._asked: tuple[Any, str] | None = None
 
     @property
     def launch(self) -> Launch:
@@ -83,7 +84,12 @@ class Registry:
         return ProcessRuntime(self.launch, self._host.platform)
 
     def _container(self) -> tuple[Any, str]:
-        """The container runtime, or None and why not."""
+        """The container runtime, or None and why not. The engine is asked once."""
+        if self._asked is None:
+            self._asked = self._ask_engine()
+        return self._asked
+
+    def _ask_engine(self) -> tuple[Any, str]:
         from gdkreg.engines.detect import detect
         from gdkreg.services.container import ContainerRuntime
 
@@ -133,16 +139,16 @@ class Registry:
         if before is not None and before.name != runtime.name:
             before.remove()  # it would hold the port, and `down` would not find it
         running, wanted = runtime.running(), runtime.wanted()
-        if running == wanted and self._ask().verdict == "ready":
-            return self._report("already running", runtime, why, begin)
+        if running == wanted and (answer := self._ask()).verdict == "ready":
+            return self._report("already running", runtime, why, begin, answer)
         if running is not None:
             runtime.stop()
         self._check_place(runtime)
         self._check_storage()
         files.write_whole(self._record, runtime.name.encode(), mode=0o600, owner=None)
         runtime.start()
-        self._wait(runtime)
-        return self._report("recreated" if running is not None else "started", runtime, why, begin)
+        answer = self._wait(runtime)
+        return self._report("recreated" if running is not None else "started", runtime, why, begin, answer)
 
     def stop(self) -> bool:
         """Stop it; False where it was not running."""
@@ -189,11 +195,10 @@ class Registry:
         launch = self.launch
         return ready.ask(launch.address, launch.port, launch.certificate)
 
-    def _report(self, what: str, runtime: Runtime, why: str, begin: float) -> Started:
-        answer = self._ask()
+    def _report(self, what: str, runtime: Runtime, why: str, begin: float, answer: ready.Answer) -> Started:
         return Started(what, runtime.name, why, self.launch.url, answer.status, round(time.monotonic() - begin, 3))
 
-    def _wait(self, runtime: Runtime) -> None:
+    def _wait(self, runtime: Runtime) -> ready.Answer:
         deadline = time.monotonic() + PATIENCE
         answer = self._ask()
         while answer.verdict != "ready":
@@ -204,9 +209,10 @@ class Registry:
                 raise self._failed(f"the registry does not answer at {self.launch.url}", answer.detail, runtime)
             time.sleep(0.01)
             answer = self._ask()
+        return answer
 
     def _failed(self, what: str, why: str, runtime: Runtime) -> GdkregError:
-        lines = runtime.last_lines(15)
+        lines = _telling(runtime.last_lines(80))
         return GdkregError(what, why=why, fix="gdkreg tail registry --no-follow shows the whole log", details="\n".join(lines))
 
     def _check_place(self, runtime: Runtime) -> None:
@@ -263,3 +269,11 @@ class Registry:
                 why="every push would fail",
                 fix=f"sudo chown -R {user} {launch.storage}; chmod u+rwx {launch.storage}",
             )
+
+
+def _telling(lines: list[str], count: int = 15) -> list[str]:
+    """The last lines that say something: a panic without the stack that Go prints after it."""
+    panic = next((at for at, line in enumerate(lines) if line.startswith("panic:")), None)
+    if panic is None:
+        return lines[-count:]
+    return lines[max(0, panic - 5) : panic + 1]

@@ -52,6 +52,7 @@ class Box:
         self.home = folder / "home"
         self.root = folder / "gdk"
         self.hosts = folder / "hosts"
+        folder.mkdir(exist_ok=True)
         for name in ("home", "gdk", "etc-docker", "etc-systemd", "data"):
             (folder / name).mkdir()
         self.hosts.write_bytes(b"127.0.0.1\tlocalhost\n::1 localhost ip6-localhost\n")

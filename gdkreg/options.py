@@ -1,0 +1,18 @@
+"""What a command line adds to gdk.yml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What a command line adds to gdk.yml. `trust` and `runner` ask for what is otherwise only refreshed."""
+
+    take_over: bool = False
+    keep_edits: bool = False
+    trust: bool = False
+    runner: Path | None = None
+    pull_policy: str = ""
+    renew: tuple[str, ...] = ()

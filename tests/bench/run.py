@@ -1,0 +1,153 @@
+"""make bench: every figure is a ratio of two things measured in this run, or a peak in MB; exits with 1 where one is missed."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.e2e.box import IMAGE, Box, missing
+
+GDK_YML = f"""\
+registry:
+  enabled: true
+  host: registry.test
+  listen_address: 172.16.123.1
+  port: 5000
+  self_signed: true
+  auth_enabled: false
+  runtime: docker
+  image: {IMAGE}
+"""
+SMALLEST = """\
+import typer, yaml
+app = typer.Typer()
+@app.command()
+def get(key: str) -> None:
+    value = yaml.safe_load(open("gdk.yml"))
+    for part in key.split("."):
+        value = value[part]
+    print(value)
+app()
+"""
+PEAK = """\
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
+"""
+_missed = 0
+
+
+def report(name: str, value: float, limit: float, unit: str, detail: str) -> None:
+    global _missed
+    good = value <= limit
+    _missed += not good
+    print(f"{'ok  ' if good else 'MISS'} {name:<46} {value:7.2f} {unit:<3} (limit {limit:g})  {detail}", flush=True)
+
+
+def seconds(work: Callable[[], object], times: int, before: Callable[[], object] = lambda: None) -> float:
+    taken = []
+    for _ in range(times):
+        before()
+        begin = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - begin)
+    return statistics.median(taken)
+
+
+def ratio(name: str, ours: float, floor: float, limit: float) -> None:
+    report(name, ours / floor, limit, "x", f"{ours:.3f} s against {floor:.3f} s")
+
+
+def run(box: Box, *command: str) -> None:
+    done = box.run(*command)
+    assert done.code == 0, done
+
+
+def start(box: Box) -> None:
+    """`start registry` cold against a bare docker run of the same mounts."""
+
+    def clean() -> None:
+        box.run("sh", "-c", "docker rm -f $(docker ps -aq) 2>/dev/null")
+
+    box.ok("start", "registry")
+    inspect = "{{range .HostConfig.Binds}}-v {{.}} {{end}}"
+    name = box.run("docker", "ps", "-q").out.strip()
+    binds = box.run("docker", "inspect", "-f", inspect, name).out.split()
+    bare = ["docker", "run", "-d", "-p", "172.16.123.1:5000:5000", *binds, IMAGE, "serve", "/etc/docker/registry/config.yml"]
+    until = "until curl -sk -o /dev/null https://172.16.123.1:5000/v2/; do :; done"
+    floor = seconds(lambda: run(box, "sh", "-c", f"{' '.join(bare)} >/dev/null; {until}"), 7, clean)
+    ours = seconds(lambda: run(box, "gdkreg", "start", "registry"), 7, clean)
+    ratio("start registry, cold / docker run until /v2/", ours, floor, 2.2)
+    clean()
+    peak(box, "start registry", "start", "registry")
+
+
+def commands(box: Box) -> None:
+    (box.root / "smallest.py").write_text(SMALLEST)
+    floor = seconds(lambda: run(box, "python", "smallest.py", "registry.port"), 15)
+    get = seconds(lambda: run(box, "gdkreg", "config", "get", "registry.port"), 15)
+    nothing = seconds(lambda: run(box, "gdkreg", "reconfigure"), 15)
+    ratio("config get / smallest Typer app", get, floor, 1.4)
+    ratio("reconfigure with nothing to do / the same", nothing, floor, 3)
+    peak(box, "config get", "config", "get", "registry.port")
+    peak(box, "reconfigure", "reconfigure")
+
+
+def hosts(box: Box) -> None:
+    def with_lines(count: int) -> float:
+        def prepare() -> None:
+            box.gdkreg("down")
+            box.hosts.write_text("".join(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255} host-{n}.example\n" for n in range(count)))
+
+        return seconds(lambda: run(box, "gdkreg", "reconfigure"), 3, prepare)
+
+    small, large = with_lines(10), with_lines(100_000)
+    report("reconfigure, 100,000 hosts lines - (2 x 10 lines)", large - 2 * small, 0.3, "s", f"{large:.3f} s, {small:.3f} s")
+    peak(box, "reconfigure with 100,000 hosts lines", "reconfigure")
+
+
+def runners(box: Box) -> None:
+    path = box.root / "config.toml"
+    one = '[[runners]]\n  name = "r"\n  executor = "docker"\n  [runners.docker]\n    image = "x"\n    volumes = ["/cache"]\n'
+
+    def with_runners(count: int) -> float:
+        return seconds(lambda: run(box, "gdkreg", "runner-patch", str(path)), 3, lambda: path.write_text(one * count))
+
+    base, half, whole = with_runners(1), with_runners(250), with_runners(500)
+    growth = (whole - base) / max(half - base, 0.001)
+    report("runner-patch, 500 runners / 250 (linear is 2)", growth, 2.4, "x", f"{whole:.3f} s, {half:.3f} s")
+    path.write_text(one * 500)
+    peak(box, "runner-patch on 500 runners", "runner-patch", str(path))
+
+
+def peak(box: Box, name: str, *arguments: str) -> None:
+    done = box.run("python", "-c", PEAK, "gdkreg", *arguments)
+    assert done.code == 0, done
+    report(f"peak memory of {name}", float(done.out), 100, "MB", "")
+
+
+def main() -> int:
+    if why := missing():
+        print(f"bench needs a box of namespaces: {why}", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as folder:
+        box = Box(Path(folder) / "box")
+        try:
+            box.import_registry()
+            box.configure(GDK_YML)
+            box.ok("reconfigure")
+            start(box)
+            commands(box)
+            runners(box)
+            hosts(box)
+        finally:
+            box.close()
+    return 1 if _missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
