@@ -7,6 +7,7 @@ Docker executors have that table.
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,6 +44,12 @@ def patch(text: str, wanted: Wanted) -> tuple[str, list[Seen]]:
 
     Raises `GdkregError` for what is not TOML, and where there is no runner.
     """
+    text, seen = _patched(text, wanted.mount, tuple(wanted.hosts.items()), wanted.pull_policy)
+    return text, list(seen)
+
+
+@functools.lru_cache(maxsize=8)  # a plan is made more than once, and parsing hundreds of runners takes its time
+def _patched(text: str, mount: str, hosts: tuple[tuple[str, str], ...], pull_policy: str) -> tuple[str, tuple[Seen, ...]]:
     document = _parse(text)
     seen: list[Seen] = []
     for index, runner in enumerate(_runners(document), start=1):
@@ -51,14 +58,14 @@ def patch(text: str, wanted: Wanted) -> tuple[str, list[Seen]]:
         seen.append(Seen(name, executor, docker))
         if docker:
             table = _docker_table(runner)
-            _put(table, "volumes", _with_mount(_strings(table.get("volumes")), wanted.mount))
-            _put(table, "extra_hosts", _with_hosts(_strings(table.get("extra_hosts")), wanted.hosts))
-            if wanted.pull_policy and table.get("pull_policy") != wanted.pull_policy:
-                table["pull_policy"] = wanted.pull_policy
+            _put(table, "volumes", _with_mount(_strings(table.get("volumes")), mount))
+            _put(table, "extra_hosts", _with_hosts(_strings(table.get("extra_hosts")), dict(hosts)))
+            if pull_policy and table.get("pull_policy") != pull_policy:
+                table["pull_policy"] = pull_policy
                 _indent(table, "pull_policy")
     if not seen:
         raise GdkregError("there is no [[runners]] in it", fix="gitlab-runner register makes one")
-    return _dump(document, text), seen
+    return _dump(document, text), tuple(seen)
 
 
 def take_back(current: str, original: str, written: str) -> str:

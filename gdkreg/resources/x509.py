@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import functools
 import hashlib
 import ipaddress
 import json
@@ -86,6 +87,7 @@ def pem(key: PrivateKey) -> bytes:
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
+@functools.lru_cache(maxsize=4)  # checking an RSA key takes 25 ms, and a plan is made more than once
 def load_key(content: bytes) -> PrivateKey | None:
     """The key of a PEM file; None where it is no EC or RSA key, or is encrypted."""
     try:
