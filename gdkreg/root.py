@@ -17,7 +17,7 @@ from gdkreg.host.base import Host
 from gdkreg.options import Options
 from gdkreg.plan import executor, reconcile
 from gdkreg.plan.actions import Action
-from gdkreg.plan.journal import FOLDER, Journal
+from gdkreg.plan.journal import FOLDER, Journal, key
 from gdkreg.plan.reconcile import Note, Resource, Step
 from gdkreg.resources import applied
 
@@ -143,9 +143,8 @@ class Run:
 
     def undo(self) -> None:
         root = self._root
-        run = root.journal.last_run()
-        for resource, action in executor.undo(root.journal, root.host, root.options.keep_edits):
-            self.executor.execute(resource, action, undoes=run[0].run)
+        for entry, action in executor.undo(root.journal, root.host, root.options.keep_edits):
+            self.executor.execute(entry.resource, action, undoes=key(entry))
 
     def take_back(self) -> None:
         """Remove everything of ours but the images; raises before anything is touched where a file was edited."""

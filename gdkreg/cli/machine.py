@@ -295,7 +295,7 @@ def undo(
     from gdkreg.plan.reconcile import Step
 
     root = session.open_root(root_dir, Options(keep_edits=keep_edits))
-    steps = [Step(name, [action]) for name, action in executor.undo(root.journal, root.host, keep_edits)]
+    steps = [Step(entry.resource, [action]) for entry, action in executor.undo(root.journal, root.host, keep_edits)]
     last = root.journal.last_run()
     if not last:
         out.as_json({"changes": 0}) if json else out.line("Nothing to undo.")

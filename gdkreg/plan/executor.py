@@ -84,7 +84,7 @@ class Executor:
             target=target(action),
             before=digest(before),
             after=digest(after),
-            mode=info.mode if info and info.kind == "file" else 0o644,
+            mode=info.mode if info and info.kind in {"file", "folder"} else 0o644,
             owner=(info.uid, info.gid) if info else (-1, -1),
             undo=action.undo if isinstance(action, RunCommand) else (),
             as_root=action.as_root,
@@ -124,12 +124,12 @@ class Executor:
         )
 
 
-def undo(journal: Journal, host: Host, keep_edits: bool) -> list[tuple[str, Action]]:
-    """The actions that take the last run back, newest change first.
+def undo(journal: Journal, host: Host, keep_edits: bool) -> list[tuple[Entry, Action]]:
+    """The actions that take the last run back, newest change first, each with the change that it undoes.
 
     Raises `GdkregError` with a diff where somebody edited a file since; with `keep_edits` such a file stays as it is.
     """
-    plan: list[tuple[str, Action]] = []
+    plan: list[tuple[Entry, Action]] = []
     expected: dict[Path, bytes | None] = {}
     for entry in reversed(journal.last_run()):
         path = Path(entry.target)
@@ -141,13 +141,15 @@ def undo(journal: Journal, host: Host, keep_edits: bool) -> list[tuple[str, Acti
                 raise journal.edited(path, entry.after, now, entry.secret, "undo")
             back = journal.backup(entry.before) if entry.before else None
             expected[path] = back
-            plan.append((entry.resource, restore(entry, now, back)))
+            plan.append((entry, restore(entry, now, back)))
         elif entry.kind == "folder":
-            plan.append((entry.resource, RemoveFolder(path=path, reason="undo", as_root=entry.as_root)))
+            plan.append((entry, RemoveFolder(path=path, reason="undo", as_root=entry.as_root)))
+        elif entry.kind == "unfolder" and host.info(path) is None:
+            plan.append((entry, MakeFolder(path=path, reason="undo", mode=entry.mode, owner=entry.owner, as_root=entry.as_root)))
         elif entry.kind == "run" and entry.undo:
             plan.append(
                 (
-                    entry.resource,
+                    entry,
                     RunCommand(argv=entry.undo, target=entry.target, reason="undo", as_root=entry.as_root, may_fail=True),
                 )
             )

@@ -85,7 +85,7 @@ class Journal:
                         yield entry
                 elif line:
                     entry = msgspec.json.decode(line, type=Entry)
-                    pending[_key(entry)] = entry
+                    pending[key(entry)] = entry
             except msgspec.DecodeError:
                 continue  # a line that a crash tore: its change had not begun
         self._open = [(entry, self._took_place(entry)) for entry in pending.values()]
@@ -151,9 +151,9 @@ class Journal:
         return list(made)
 
     def last_run(self) -> list[Entry]:
-        """The entries of the newest run that changed something and was not taken back."""
+        """The entries of the newest run that changed something and was not taken back; an undo that broke off goes on."""
         undone = {entry.undoes for entry in self._entries if entry.undoes}
-        runs = [entry for entry in self._entries if not entry.undoes and entry.run not in undone]
+        runs = [entry for entry in self._entries if not entry.undoes and key(entry) not in undone]
         return [entry for entry in runs if entry.run == runs[-1].run] if runs else []
 
     def backup(self, wanted: str) -> bytes:
@@ -189,14 +189,14 @@ class Journal:
         self._append(msgspec.json.encode(entry))
 
     def finish(self, entry: Entry, *, done: bool = True) -> None:
-        self._append(msgspec.json.encode(Mark(mark=_key(entry), done=done)))
+        self._append(msgspec.json.encode(Mark(mark=key(entry), done=done)))
         if done:
             self._entries.append(entry)
 
     def recover(self) -> None:
         """Settle what a killed run left open, so that later runs read it as this one does."""
         for entry, done in self._open:
-            self._append(msgspec.json.encode(Mark(mark=_key(entry), done=done)))
+            self._append(msgspec.json.encode(Mark(mark=key(entry), done=done)))
             if entry.kind == "write":
                 left = temporary(Path(os.path.realpath(entry.target)))
                 if self._host.info(left) is not None:
@@ -217,7 +217,8 @@ class Journal:
             self._host.write(ignore, b"*\n", mode=0o644)
 
 
-def _key(entry: Entry) -> str:
+def key(entry: Entry) -> str:
+    """Names one change; `undoes` of another change refers to it."""
     return f"{entry.run}/{entry.seq}"
 
 

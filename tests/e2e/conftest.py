@@ -38,3 +38,13 @@ def lone_box(tmp_path: Path) -> Iterator[Box]:
         yield opened
     finally:
         opened.close()
+
+
+@pytest.fixture
+def lone_engine_box(tmp_path: Path) -> Iterator[Box]:
+    """A box with an engine, one for each test."""
+    opened = Box(tmp_path / "box")
+    try:
+        yield opened
+    finally:
+        opened.close()

@@ -18,7 +18,7 @@ from gdkreg.plan.actions import (
     target,
 )
 from gdkreg.plan.executor import Executor
-from gdkreg.plan.journal import Journal
+from gdkreg.plan.journal import Journal, key
 from tests.fakes import FakeHost
 from tests.unit.conftest import ROOT
 from tests.unit.helpers import journal
@@ -38,10 +38,9 @@ def run(host: FakeHost, *actions: Action, command: str = "reconfigure") -> None:
 
 def undo(host: FakeHost, *, keep_edits: bool = False) -> None:
     found = journal(host)
-    last = found.last_run()
     at_work = Executor(host, found, "undo", lambda _: None)
-    for resource, action in executor.undo(found, host, keep_edits):
-        at_work.execute(resource, action, undoes=last[0].run)
+    for entry, action in executor.undo(found, host, keep_edits):
+        at_work.execute(entry.resource, action, undoes=key(entry))
 
 
 @pytest.fixture(autouse=True)
@@ -70,10 +69,12 @@ def test_undo_of_commands_and_removals(fake: FakeHost) -> None:
         target="x",
         reason="",
     )
-    run(fake, command, RemoveFile(path=A, reason="", before=b"first"), RemoveFolder(path=ROOT / "no", reason=""))
+    fake.make_folder(ROOT / "d", mode=0o750)
+    run(fake, command, RemoveFile(path=A, reason="", before=b"first"), RemoveFolder(path=ROOT / "d", reason=""))
     assert [entry.target for entry in journal(fake).commands("thing")] == ["x"]
     undo(fake)
     assert fake.files[A] == b"first"
+    assert fake.infos[ROOT / "d"].mode == 0o750
     assert len(fake.net) == 1
     assert journal(fake).commands("thing") == []
 
