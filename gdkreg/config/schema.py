@@ -34,6 +34,17 @@ class Database(OpenBlock, frozen=True, kw_only=True):
     enabled: Annotated[bool, _doc("GDK's key for the registry's metadata database; gdkreg always writes false.")] = False
 
 
+class User(Block, frozen=True, kw_only=True):
+    """A user of the stand-in token issuer; gdkreg user add writes one."""
+
+    name: Annotated[str, _doc("What docker login asks for.", ours=True)]
+    password: Annotated[str, _doc("A bcrypt hash, as htpasswd -B makes it.", ours=True)]
+    pull: Annotated[list[str], _doc("Repositories to pull from: * within a path segment, ** across them.", ours=True)] = []
+    push: Annotated[list[str], _doc("Repositories to push to, which includes pulling.", ours=True)] = []
+    delete: Annotated[list[str], _doc("Repositories to delete from.", ours=True)] = []
+    admin: Annotated[bool, _doc("Everything, and the catalog.", ours=True)] = False
+
+
 class Registry(Block, frozen=True, kw_only=True):
     enabled: Annotated[bool, _doc("Whether this machine runs a registry at all.")] = False
     host: Annotated[str | None, _doc("The name in image references: HOST:PORT/path.", derived="hostname")] = None
@@ -80,6 +91,14 @@ class Registry(Block, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=31, le=825)],
         _doc("How long a certificate made by gdkreg is valid.", ours=True),
     ] = 365
+    token_issuer: Annotated[
+        Literal["gitlab", "local", "auto"],
+        _doc(
+            "Who gives out tokens: GitLab, or gdkreg's stand-in. auto: local while GitLab's /jwt/auth does not answer.", ours=True
+        ),
+    ] = "auto"
+    auth_port: Annotated[Port, _doc("The stand-in's port, on the registry's address.", ours=True)] = 5001
+    users: Annotated[list[User], _doc("Users of the stand-in; gdkreg user add writes them.", ours=True)] = []
     config: Annotated[
         dict[str, Any],
         _doc("Settings of Distribution's config.yml, merged deep over what gdkreg writes.", ours=True),

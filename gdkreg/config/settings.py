@@ -46,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     registry: Registry
     runner: Runner
     auto_devops: AutoDevops
+    issuer: Literal["gitlab", "local"] = "gitlab"
     origin: dict[str, str] = {}
 
     @property
@@ -70,6 +71,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         port = "" if self.port == default else f":{self.port}"
         path = self.relative_url_root.strip("/")
         return f"{scheme}://{self.hostname}{port}{'/' + path if path else ''}"
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.registry.self_signed else "http"
+
+    @property
+    def realm(self) -> str:
+        """Where a client gets its token: GitLab's /jwt/auth, or the stand-in's."""
+        if self.issuer == "local":
+            return f"{self.scheme}://{self.host}:{self.registry.auth_port}/jwt/auth"
+        return f"{self.gitlab_url}/jwt/auth"
 
     def names(self) -> dict[str, str]:
         """Host names of this GDK with their addresses; tunnel names and addresses need no entry."""
@@ -176,6 +188,7 @@ def resolve(root: Path, source: Source, origin: dict[str, str]) -> Settings:
         registry=registry,
         runner=msgspec.structs.replace(given.runner, config_file=str(runner_file)),
         auto_devops=auto,
+        issuer="local" if registry.token_issuer == "local" else "gitlab",
         origin=origin,
     )
     _check(settings, source)
@@ -288,6 +301,7 @@ def _check(settings: Settings, source: Source) -> None:
     for key, host in hosts:
         if host is not None and (problem := values.host_problem(host)):
             raise source.error(key, problem)
+    _check_users(source, registry)
     for name in ("uid", "gid"):
         value = getattr(registry, name)
         if value != "" and not str(value).isdigit():
@@ -298,6 +312,17 @@ def _check(settings: Settings, source: Source) -> None:
         raise source.error(("registry", "image"), f"{registry.image!r} is not an image reference")
     if re.search(r"[\s\"'\\?#]", settings.relative_url_root):
         raise source.error(("relative_url_root",), f"{settings.relative_url_root!r} is not a path of a URL")
+
+
+def _check_users(source: Source, registry: Registry) -> None:
+    seen: set[str] = set()
+    for user in registry.users:
+        problem = values.user_problem(user.name, user.password, [*user.pull, *user.push, *user.delete])
+        if problem or user.name in seen:
+            raise source.error(("registry", "users"), f"{user.name or '(no name)'}: {problem or 'stands there twice'}")
+        seen.add(user.name)
+    if registry.auth_port == registry.port:
+        raise source.error(("registry", "auth_port"), f"{registry.auth_port} is the registry's own port")
 
 
 def _check_address(source: Source, key: KeyPath, address: str) -> None:

@@ -61,6 +61,27 @@ def address_problem(text: str) -> str:
     return ""
 
 
+_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+_BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|1[0-9])\$[./A-Za-z0-9]{53}")
+_PATTERN = re.compile(r"[a-z0-9*](?:[a-z0-9._*-]|/(?=[a-z0-9*])){0,254}")
+
+
+def pattern_problem(pattern: str) -> str:
+    """Why this is no pattern of repository paths (`*` within one segment, `**` across them)."""
+    if not _PATTERN.fullmatch(pattern) or "***" in pattern or ".." in pattern:
+        return f"{pattern!r} is not a pattern of repository paths"
+    return f"{pattern!r} has more than eight stars" if pattern.count("*") > 8 else ""
+
+
+def user_problem(name: str, password: str, patterns: list[str]) -> str:
+    """Why this cannot be a user of the token issuer; empty where it can."""
+    if not _USER.fullmatch(name):
+        return "a name is made of letters, digits and . _ @ -"
+    if not _BCRYPT.fullmatch(password):
+        return "the password is not a bcrypt hash; gdkreg user add makes one"
+    return next((problem for pattern in patterns if (problem := pattern_problem(pattern))), "")
+
+
 def is_loopback(address: str) -> bool:
     """Whether the address is in 127.0.0.0/8, where Linux needs no alias."""
     return ipaddress.IPv4Address(address).is_loopback

@@ -60,7 +60,7 @@ def build(settings: Settings, secret: str) -> dict[str, Any]:
         config["auth"] = {
             "token": {
                 "autoredirect": False,
-                "realm": f"{settings.gitlab_url}/jwt/auth",
+                "realm": settings.realm,
                 "service": "container_registry",
                 "issuer": "gitlab-issuer",
                 "rootcertbundle": str(TOKEN_CERTIFICATE),

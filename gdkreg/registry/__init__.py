@@ -1,0 +1,1 @@
+"""A client of the registry's HTTP API: tokens, and the session that uses them."""
