@@ -43,6 +43,8 @@ class Root:
         self.host = host
         self.options = options
         self.settings: Settings = configuration.load(path, host)
+        if self.settings.registry.token_issuer == "auto" and self.applied is not None:
+            self.settings = msgspec.structs.replace(self.settings, issuer=self.applied.issuer)
 
     @functools.cached_property
     def journal(self) -> Journal:
@@ -73,6 +75,13 @@ class Root:
     def applied(self) -> Settings | None:
         """The settings of the last reconfigure."""
         return applied.read(self.path, self.host)
+
+    def decide_issuer(self) -> None:
+        """With `token_issuer: auto`, ask GitLab whether it answers; other commands go by what was applied."""
+        from gdkreg.services.auth import choose_issuer
+
+        issuer = choose_issuer(self.settings)
+        self.settings = msgspec.structs.replace(self.settings, issuer="local" if issuer == "local" else "gitlab")
 
     # planning
 
@@ -132,6 +141,16 @@ class Run:
         root = self._root
         self.apply(root.catalog.all(), present=root.enabled)
 
+    def follow_issuer(self) -> None:
+        """At `start`: GitLab came up or went away since the last reconfigure, so the realm follows. Nothing else is applied."""
+        root, wanted = self._root, self._root.settings
+        assert root.applied is not None
+        root.settings = msgspec.structs.replace(root.applied, issuer=wanted.issuer)
+        catalog = root.catalog
+        self.apply((*catalog.of_the_issuer(), catalog.applied()), present=True)
+        root.settings = wanted
+        root.__dict__.pop("applied", None)
+
     def renew(self) -> None:
         """Make the certificates of `options.renew` anew, then whatever follows from them."""
         root = self._root
@@ -152,8 +171,10 @@ class Run:
         resources = root.catalog.all()
         reconcile.plan(resources, root.host, present=False)
         if root.applied is not None:
+            from gdkreg.services.auth import Auth
             from gdkreg.services.registry import Registry
 
+            Auth(root.applied, root.host).remove()
             Registry(root.applied, root.host).remove()
         self.apply(resources, present=False)
         for folder in reversed(root.journal.folders()):

@@ -46,9 +46,9 @@ app = typer.Typer(
 
 
 def _register() -> None:
-    from gdkreg.cli import certs, configs, machine, services, trusts
+    from gdkreg.cli import certs, configs, machine, proofs, services, tokens, trusts
 
-    for module in (machine, services, trusts, certs, configs):
+    for module in (machine, services, trusts, tokens, proofs, certs, configs):
         module.register(app)
 
 

@@ -9,6 +9,7 @@ import typer
 from gdkreg.cli import session
 from gdkreg.cli.options import DryRun, Json, KeepEdits, RootDir, TakeOver, Yes
 from gdkreg.errors import CHANGES, FAILED, GdkregError
+from gdkreg.plan.actions import WriteFile
 from gdkreg.report import out
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def reconfigure(
     from gdkreg.options import Options
 
     root = session.open_root(root_dir, Options(take_over=take_over))
+    root.decide_issuer()
     if dry_run:
         _show_plan(root, json=json)
         return
@@ -64,10 +66,21 @@ def _told_changes(root: Root, run: Run, steps: list[Step], *, json: bool) -> Non
     if not run.done:
         out.line("Nothing to do: this machine matches gdk.yml.")
         return
+    _told_first_user(run)
     out.line(f"Done: {len(run.done)} {'change' if len(run.done) == 1 else 'changes'}.")
     warnings = [note for standing in root.standings() for note in standing.notes if note.level in {"warning", "error"}]
     _show_notes(warnings)
     out.line(f"Next: {_next(root)}")
+
+
+def _told_first_user(run: Run) -> None:
+    """The first user's password is told once, when it is made."""
+    from gdkreg.issuer.users import read_first
+
+    made = [action.path for action in run.done if isinstance(action, WriteFile) and action.path.name == "first_user"]
+    path = made[0] if made else None
+    if path is not None and (first := read_first(path.parent)) is not None:
+        out.line(f"First user: {first.name}, password {first.password} (kept in {path}; gdkreg login takes it from there)")
 
 
 def _next(root: Root) -> str:
@@ -114,7 +127,9 @@ def plan(
     """
     from gdkreg.options import Options
 
-    count = _show_plan(session.open_root(root_dir, Options(take_over=take_over)), json=json)
+    root = session.open_root(root_dir, Options(take_over=take_over))
+    root.decide_issuer()
+    count = _show_plan(root, json=json)
     if count and exit_code:
         raise typer.Exit(CHANGES)
 
@@ -124,10 +139,10 @@ def status(root_dir: RootDir = None, json: Json = False) -> None:
 
     Example: gdkreg status --json
     """
-    from gdkreg.services.registry import NOT_RUNNING, State
+    from gdkreg.services.registry import State
 
     root = session.open_root(root_dir)
-    state = _registry_state(root)
+    states = _states(root)
     standings = root.standings() if root.enabled else []
     unapplied = root.unapplied()
     if json:
@@ -138,7 +153,8 @@ def status(root_dir: RootDir = None, json: Json = False) -> None:
                 "address": root.settings.authority,
                 "unapplied": unapplied,
                 "resources": standings,
-                "services": {"registry": state or State(False)},
+                "issuer": (root.applied or root.settings).issuer if root.settings.registry.auth_enabled else None,
+                "services": states or {"registry": State(False)},
             }
         )
         return
@@ -149,22 +165,13 @@ def status(root_dir: RootDir = None, json: Json = False) -> None:
         for at, note in enumerate(standing.notes):
             mark, color = _MARKS[note.level]
             rows.append([out.colored(mark, color), standing.name if at == 0 else "", _with_fix(note)])
-    if state is None:
+    if not states:
         rows.append(["-", "registry", "not set up  → gdkreg reconfigure" if root.enabled else "off"])
-    elif not state.running:
-        rows.append(
-            [
-                out.colored("-", "dim"),
-                "registry",
-                f"{NOT_RUNNING}{'; ' + state.detail if state.detail else ''}  → gdkreg start registry",
-            ]
-        )
-    else:
-        good = state.verdict == "ready"
-        mark = out.colored("✓", "green") if good else out.colored("✗", "red")
-        old = "" if state.current else "; it runs with older settings  → gdkreg restart registry"
-        trouble = "" if good else f"; {state.verdict}  → gdkreg doctor"
-        rows.append([mark, "registry", f"{state.url} ({state.runtime}: {state.detail}){trouble}{old}"])
+    rows += [_state_row(name, state) for name, state in states.items()]
+    if states and root.enabled and root.settings.registry.auth_enabled:
+        assert root.applied is not None
+        who = "gdkreg's stand-in" if root.applied.issuer == "local" else "GitLab"
+        rows.append(["-", "tokens", f"from {who}, {root.applied.realm} (token_issuer: {root.settings.registry.token_issuer})"])
     out.table(rows)
     if unapplied:
         out.line(f"gdk.yml has changes that were not applied ({', '.join(unapplied[:3])}): gdkreg reconfigure")
@@ -174,10 +181,32 @@ def _with_fix(note: Note) -> str:
     return f"{note.text}  → {note.fix}" if note.fix and note.level != "off" else note.text
 
 
-def _registry_state(root: Root) -> State | None:
+def _state_row(name: str, state: State) -> list[str]:
+    from gdkreg.services.registry import NOT_RUNNING
+
+    if not state.running:
+        return [
+            out.colored("-", "dim"),
+            name,
+            f"{NOT_RUNNING}{'; ' + state.detail if state.detail else ''}  → gdkreg start {name}",
+        ]
+    good = state.verdict == "ready"
+    mark = out.colored("✓", "green") if good else out.colored("✗", "red")
+    old = "" if state.current else f"; it runs with older settings  → gdkreg restart {name}"
+    trouble = "" if good else f"; {state.verdict}  → gdkreg doctor"
+    return [mark, name, f"{state.url} ({state.runtime}: {state.detail}){trouble}{old}"]
+
+
+def _states(root: Root) -> dict[str, State]:
+    """Each enabled service of what was applied last; empty before the first reconfigure."""
+    from gdkreg.services.auth import Auth
     from gdkreg.services.registry import Registry
 
-    return Registry(root.applied, root.host).state() if root.applied is not None else None
+    if root.applied is None:
+        return {}
+    auth = Auth(root.applied, root.host)
+    states = {"registry": Registry(root.applied, root.host).state()}
+    return {**states, "auth": auth.state()} if auth.wanted else states
 
 
 def doctor(root_dir: RootDir = None, json: Json = False) -> None:
@@ -209,7 +238,8 @@ def up(
 
     Example: gdkreg up
     """
-    from gdkreg.cli.services import start_registry
+    from gdkreg.cli.proofs import run_verify
+    from gdkreg.cli.services import start_services
     from gdkreg.options import Options
     from gdkreg.resources.runner_config import usual_places
 
@@ -218,6 +248,7 @@ def up(
         raise GdkregError(
             "registry.enabled is false in gdk.yml, so nothing starts", fix="gdkreg config set registry.enabled true"
         )
+    root.decide_issuer()
     runners = usual_places(root.settings, root.host)
     one = runners[0] if len(runners) == 1 and root.host.info(runners[0]) is not None else None
     root.options = Options(take_over=take_over, trust=root.settings.registry.self_signed, runner=one)
@@ -228,17 +259,23 @@ def up(
         session.confirm(root.plan(), root, yes=yes)
         run.apply(root.catalog.all(), present=True)
         changed = len(run.done)
+        if not json:
+            _told_first_user(run)
         hosts_changed = any(str(getattr(action, "path", "")) == "/etc/hosts" for action in run.done)
     root.__dict__.pop("applied", None)
-    started = start_registry(root, quiet=json)
+    started = start_services(root, None, quiet=json)
     if json:
-        out.as_json({"changes": changed, "registry": started, "authority": root.settings.authority})
+        out.as_json(
+            {"changes": changed, **started, "authority": root.settings.authority, "verify": run_verify(root, "http", quiet=True)}
+        )
         return
     if len(runners) > 1:
         out.line(f"! {len(runners)} runner files are here; patch the one you mean: gdkreg runner-patch {runners[0]}")
     _trust_hint(root)
     if hosts_changed:
         out.line("/etc/hosts is new: Docker may look the name up in its old form for 5 seconds.")
+    if any(hop.verdict == "broken" for hop in run_verify(root, "http", quiet=False)["http"]):
+        raise GdkregError("the registry is up, but the proof failed", fix="gdkreg verify")
     out.line(f"Ready: docker push {root.settings.authority}/NAME")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,109 +14,142 @@ from gdkreg.errors import ConfigError, GdkregError
 from gdkreg.report import out
 
 if TYPE_CHECKING:
+    from gdkreg.config.settings import Settings
     from gdkreg.root import Root
-    from gdkreg.services.registry import Registry, Started
+    from gdkreg.services.registry import Started
 
-SERVICES = ("registry",)
-Service = Annotated[str | None, typer.Argument(help="The service; without it, every enabled one.", show_default=False)]
-
-
-def _check(service: str | None) -> None:
-    if service is not None and service not in SERVICES:
-        raise ConfigError(f"there is no service {service!r}", fix=f"gdkreg start {SERVICES[0]}")
+SERVICES = ("registry", "auth")
+Service = Annotated[str | None, typer.Argument(help="registry or auth; without it, every enabled one.", show_default=False)]
 
 
-def _registry(root: Root, *, quiet: bool = False) -> Registry:
-    """The registry as it was applied last. Raises `GdkregError` before the first reconfigure."""
-    from gdkreg.services.registry import Registry
+class Services:
+    """The services of one root as they were applied last. Raises `GdkregError` before the first reconfigure."""
 
-    if root.applied is None:
-        if not root.enabled:
-            raise GdkregError(
-                "registry.enabled is false in gdk.yml, so nothing starts",
-                fix="gdkreg config set registry.enabled true; gdkreg reconfigure",
-            )
-        raise GdkregError("this machine is not set up yet", why="there was no reconfigure", fix="gdkreg reconfigure")
-    return Registry(root.applied, root.host, None if quiet else out.PullProgress(root.applied.registry.image))
+    def __init__(self, root: Root, *, quiet: bool = False) -> None:
+        from gdkreg.services.auth import Auth
+        from gdkreg.services.registry import Registry
+
+        self._root, self._quiet = root, quiet
+        applied = _applied(root)
+        self.registry = Registry(applied, root.host, None if quiet else out.PullProgress(applied.registry.image))
+        self.auth = Auth(applied, root.host)
+
+    def named(self, service: str | None) -> list[str]:
+        """The services that a command line means."""
+        if service is not None and service not in SERVICES:
+            raise ConfigError(f"there is no service {service!r}", fix=f"one of {', '.join(SERVICES)}")
+        return [service] if service else (["auth", "registry"] if self.auth.wanted else ["registry"])
+
+    def start(self, names: list[str]) -> dict[str, Any]:
+        return {name: self._start_registry() if name == "registry" else self._start_auth() for name in names}
+
+    def _start_auth(self) -> dict[str, str]:
+        what = self.auth.start()
+        if not self._quiet:
+            out.line(f"auth {what} at {self.auth.url}")
+        return {"what": what, "url": self.auth.url}
+
+    def _start_registry(self) -> Started:
+        started = self.registry.start()
+        if not self._quiet:
+            out.line(f"registry {started.what} at {started.url} in {started.seconds:.2f} s ({started.runtime}: {started.why})")
+        return started
+
+    def stop(self, names: list[str]) -> dict[str, bool]:
+        return {name: (self.registry if name == "registry" else self.auth).stop() for name in names}
 
 
-def start_registry(root: Root, *, quiet: bool) -> Started:
-    """Start what was applied last, and say so where gdk.yml says something else by now."""
-    registry = _registry(root, quiet=quiet)
+def _applied(root: Root) -> Settings:
+    if root.applied is not None:
+        return root.applied
     if not root.enabled:
-        raise GdkregError(
-            "registry.enabled is false in gdk.yml, so nothing starts", fix="gdkreg config set registry.enabled true"
-        )
+        raise _disabled()
+    raise GdkregError("this machine is not set up yet", why="there was no reconfigure", fix="gdkreg reconfigure")
+
+
+def _disabled() -> GdkregError:
+    fix = "gdkreg config set registry.enabled true; gdkreg reconfigure"
+    return GdkregError("registry.enabled is false in gdk.yml, so nothing starts", fix=fix)
+
+
+def start_services(root: Root, service: str | None, *, quiet: bool) -> dict[str, Any]:
+    """Start what was applied last, and say so where gdk.yml says something else by now."""
+    applied = _applied(root)
+    if not root.enabled:
+        raise _disabled()
+    root.decide_issuer()
+    if root.settings.issuer != applied.issuer and root.settings.registry.token_issuer == applied.registry.token_issuer:
+        with session.start_run(root, "start", json=quiet) as run:
+            run.follow_issuer()
     if left := root.unapplied():
         out.note(f"gdk.yml has changes that were not applied ({', '.join(left[:3])}); starting what was applied last.")
         out.note("  to apply them: gdkreg reconfigure")
-    started = registry.start()
-    if not quiet:
-        out.line(f"registry {started.what} at {started.url} in {started.seconds:.2f} s ({started.runtime}: {started.why})")
-        if root.settings.registry.runtime == "docker" or started.runtime == "docker":
-            return started
-        if root.settings.registry.runtime == "auto":
-            out.line("  as a process, because no container engine could run it")
-    return started
+    services = Services(root, quiet=quiet)
+    return services.start(services.named(service))
 
 
 def start(
     service: Service = None, root_dir: RootDir = None, dry_run: DryRun = False, _yes: Yes = False, json: Json = False
 ) -> None:
-    """Start the registry and wait until it answers; what changed since is started anew.
+    """Start the registry (and the token issuer) and wait until it answers; what changed since is started anew.
 
     Example: gdkreg start registry
     """
-    _check(service)
     root = session.open_root(root_dir)
     if dry_run:
-        registry = _registry(root)
-        runtime, why = registry.choose()
-        out.line(f"would start the registry at {registry.launch.url} ({runtime.name}: {why})")
+        services = Services(root)
+        for name in services.named(service):
+            if name == "auth":
+                out.line(f"would start auth at {services.auth.url}")
+                continue
+            runtime, why = services.registry.choose()
+            out.line(f"would start the registry at {services.registry.launch.url} ({runtime.name}: {why})")
         return
-    started = start_registry(root, quiet=json)
+    started = start_services(root, service, quiet=json)
     if json:
-        out.as_json({"registry": started})
+        out.as_json(started)
 
 
 def stop(
     service: Service = None, root_dir: RootDir = None, dry_run: DryRun = False, _yes: Yes = False, json: Json = False
 ) -> None:
-    """Stop the registry. A registry that does not run is fine.
+    """Stop the registry (and the token issuer). One that does not run is fine.
 
     Example: gdkreg stop registry
     """
-    _check(service)
     root = session.open_root(root_dir)
     if root.applied is None:
-        stopped = False
-    elif dry_run:
-        out.line("would stop the registry" if _registry(root).state().running else "the registry does not run")
-        return
+        stopped = dict.fromkeys([service or "registry"], False)
     else:
-        stopped = _registry(root).stop()
+        services = Services(root)
+        names = services.named(service)
+        if dry_run:
+            out.line(f"would stop {' and '.join(names)}")
+            return
+        stopped = services.stop(names)
     if json:
-        out.as_json({"registry": {"stopped": stopped}})
-    else:
-        out.line("registry stopped" if stopped else "registry was not running")
+        out.as_json({name: {"stopped": done} for name, done in stopped.items()})
+        return
+    for name, done in stopped.items():
+        out.line(f"{name} stopped" if done else f"{name} was not running")
 
 
 def restart(
     service: Service = None, root_dir: RootDir = None, dry_run: DryRun = False, _yes: Yes = False, json: Json = False
 ) -> None:
-    """Stop the registry and start it.
+    """Stop the registry (and the token issuer) and start it.
 
     Example: gdkreg restart registry
     """
-    _check(service)
     root = session.open_root(root_dir)
+    services = Services(root)
     if dry_run:
-        out.line("would restart the registry")
+        out.line(f"would restart {' and '.join(services.named(service))}")
         return
-    _registry(root).stop()
-    started = start_registry(root, quiet=json)
+    services.stop(services.named(service))
+    started = start_services(root, service, quiet=json)
     if json:
-        out.as_json({"registry": started})
+        out.as_json(started)
 
 
 def tail(
@@ -128,16 +161,16 @@ def tail(
         str | None, typer.Option("--since", help="Only lines from 30s, 5m, 2h or 1d ago on.", show_default=False)
     ] = None,
 ) -> None:
-    """Follow the registry's log.
+    """Follow the log of the registry, or of auth.
 
     Example: gdkreg tail registry --since 5m --no-follow
     """
-    _check(service)
-    root = session.open_root(root_dir)
     moment = time.time() - _seconds(since) if since else None
-    count = None if since else lines
+    services = Services(session.open_root(root_dir))
+    (name,) = services.named(service or "registry")
+    source = services.registry if name == "registry" else services.auth
     try:
-        for text in _registry(root).lines(count, follow=follow, since=moment):
+        for text in source.lines(None if since else lines, follow=follow, since=moment):
             out.line(text)
     except KeyboardInterrupt:
         return

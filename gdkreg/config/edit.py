@@ -28,6 +28,41 @@ def set_value(path: Path, text: str, key: KeyPath, value: Any) -> str:
     return edited
 
 
+def set_list(path: Path, text: str, key: KeyPath, items: list[Any]) -> str:
+    """The file's text with a key's list replaced by these items, one block each; an empty list takes the key's value out."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    node, indent = _find(root, key)
+    eol = "\r\n" if "\r\n" in text else "\n"
+    if node is None:
+        text = set_value(path, text, key, [])
+        node, indent = _find(yaml.compose(text, Loader=yaml.SafeLoader), key)
+    assert node is not None
+    start, end = node.start_mark.index, node.end_mark.index
+    if isinstance(node, yaml.SequenceNode) and not node.flow_style and node.value:
+        start, end = text.rfind("\n", 0, start) + 1, _line_end(text, _node_end(node))
+        head, tail = text[:start].rstrip("\r\n"), text[end:]
+    else:
+        head, tail = text[:start].rstrip(" "), text[end:].lstrip(" ").removeprefix("\r").removeprefix("\n")
+    pad = " " * (indent + 2)
+    dumped = yaml.safe_dump(items, sort_keys=False, width=10_000) if items else ""
+    rows = "".join(f"{pad}{line}{eol}" for line in dumped.splitlines())
+    edited = f"{head}{eol}{rows}{tail}" if items else f"{head} []{eol}{tail}"
+    _prove(text, edited, key, items)
+    return edited
+
+
+def _find(root: yaml.Node | None, key: KeyPath) -> tuple[yaml.Node | None, int]:
+    """The node of a key, and the column of the key itself."""
+    node, indent = root, 0
+    for part in key:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        found = next(((name, value) for name, value in pairs if name.value == part), None)
+        if found is None:
+            return None, 0
+        indent, node = found[0].start_mark.column, found[1]
+    return node, indent
+
+
 def _edit(text: str, block: yaml.MappingNode, key: KeyPath, value: Any, indent: int, eol: str) -> str:
     for name, node in block.value:
         if name.value != key[0]:
@@ -57,7 +92,11 @@ def _replace(text: str, name: yaml.Node, node: yaml.Node, value: Any) -> str:
 
 def _last_index(block: yaml.MappingNode) -> int:
     """The index at which the block's last value really ends; a block's own end mark lies behind comments."""
-    name, node = block.value[-1]
+    return _node_end(block)
+
+
+def _node_end(node: yaml.Node) -> int:
+    name = node
     while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         name, node = last if isinstance(last, tuple) else (last, last)

@@ -25,6 +25,14 @@ def run(argv: Sequence[str], *, stdin: bytes = b"", env: Mapping[str, str] | Non
     return Completed(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
 
+def run_attached(argv: Sequence[str]) -> int:
+    """Run a user's own command on the user's own terminal; its exit code, 127 where there is no such command."""
+    try:
+        return subprocess.run(list(argv), check=False).returncode
+    except FileNotFoundError:
+        return 127
+
+
 def run_as_root(argv: Sequence[str], *, stdin: bytes = b"") -> Completed:
     """Run one command through sudo; it asks for a password only where somebody can type it.
 

@@ -7,7 +7,6 @@ Distribution 3 (by `x5c`, or by `kid` from jwks.json) and GitLab's registry all 
 from __future__ import annotations
 
 import base64
-import hashlib
 import ssl
 import time
 import uuid
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from gdkreg.errors import GdkregError
+from gdkreg.libtrust import key_id
 from gdkreg.registry.scopes import Scope, covers
 
 ISSUER = "gitlab-issuer"
@@ -45,14 +45,8 @@ def signer(key: bytes, certificate: bytes) -> Signer:
         raise GdkregError(
             "localhost.key is not an RSA key", why="Rails and the registry sign and check RS256", fix="gdkreg doctor"
         )
-    return Signer(loaded, libtrust_id(loaded.public_key()), base64.b64encode(der).decode())
-
-
-def libtrust_id(public: rsa.RSAPublicKey) -> str:
-    """See `resources.x509.libtrust_id`, which works it out from a certificate."""
-    der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    text = base64.b32encode(hashlib.sha256(der).digest()[:30]).decode()
-    return ":".join(text[at : at + 4] for at in range(0, len(text), 4))
+    der_key = loaded.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return Signer(loaded, key_id(der_key), base64.b64encode(der).decode())
 
 
 def mint(by: Signer, access: list[Scope], *, subject: str, seconds: int, now: float | None = None) -> str:

@@ -33,7 +33,10 @@ def read(root: Path, host: HostReader) -> Settings | None:
 def differences(applied: Settings, now: Settings) -> list[str]:
     """What gdk.yml says by now that was not applied, as "key: old → new"."""
     new = dict(flatten(now))
-    return [f"{key}: {value!r} → {new[key]!r}" for key, value in flatten(applied) if new.get(key) != value]
+    old = dict(flatten(applied))
+    # Users count at once: the issuer reads gdk.yml itself, and their hashes are nobody's business.
+    keys = [key for key in old if key != "registry.users" and new.get(key) != old[key]]
+    return [f"{key}: {old[key]!r} → {new.get(key)!r}" for key in keys]
 
 
 class Applied(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from gdkreg.resources.applied import Applied
 from gdkreg.resources.certificates import Certificate, Jwks
 from gdkreg.resources.container_files import ContainerFiles
 from gdkreg.resources.docker_trust import DockerTrust
+from gdkreg.resources.first_user import FirstUserFile
 from gdkreg.resources.hosts import Hosts
 from gdkreg.resources.loopback import Loopback
 from gdkreg.resources.owned import OwnedFiles
@@ -43,12 +44,19 @@ class Catalog:
             *self.address(),
             *self.certificates(),
             Jwks(self._settings.root / "localhost.crt", self._settings.root / "jwks.json", self._files("jwks.json")),
-            RegistryConfig(self._settings, self._files("registry/config.yml")),
-            self.container_files(),
+            *self.of_the_issuer(),
             self.docker_trust(),
             *self.runners(),
-            Applied(self._settings, self._files("applied")),
+            self.applied(),
         )
+
+    def of_the_issuer(self) -> tuple[Resource, ...]:
+        """What depends on who gives out the tokens."""
+        config = RegistryConfig(self._settings, self._files("registry/config.yml"))
+        return config, self.container_files(), self.first_user()
+
+    def applied(self) -> Applied:
+        return Applied(self._settings, self._files("applied"))
 
     def address(self) -> tuple[Resource, ...]:
         settings, system = self._settings, self._host.platform.system
@@ -104,6 +112,11 @@ class Catalog:
             owner=None if uid == platform.uid else (uid, gid),
             files=self._files("container_files"),
         )
+
+    def first_user(self) -> FirstUserFile:
+        settings = self._settings
+        wanted = settings.registry.auth_enabled and settings.issuer == "local" and not settings.registry.users
+        return FirstUserFile(settings.root / FOLDER / "first_user", wanted, self._files("first_user"))
 
     def docker_trust(self) -> DockerTrust:
         files = self._files("docker_trust")

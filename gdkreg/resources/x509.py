@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import datetime
 import functools
-import hashlib
 import ipaddress
 import json
 
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gdkreg.config.values import is_ipv4
+from gdkreg.libtrust import key_id
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -145,10 +145,8 @@ def spki(public: object) -> bytes:
 
 
 def libtrust_id(certificate: bytes) -> str:
-    """The `kid` that GitLab sends: SHA-256 of the SubjectPublicKeyInfo, 240 bits of it in base32, groups of 4."""
-    parsed = x509.load_pem_x509_certificate(certificate)
-    text = base64.b32encode(hashlib.sha256(spki(parsed.public_key())).digest()[:30]).decode()
-    return ":".join(text[at : at + 4] for at in range(0, len(text), 4))
+    """The `kid` that GitLab sends for the certificate's key."""
+    return key_id(spki(x509.load_pem_x509_certificate(certificate).public_key()))
 
 
 def jwks(certificate: bytes) -> bytes:

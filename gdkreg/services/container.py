@@ -110,7 +110,7 @@ class ContainerRuntime:
 
     def _create(self, image: dict[str, Any], *, healthy: bool) -> str:
         launch, api = self._launch, self._api
-        inside = f"{launch.port}/tcp"
+        inside = f"{launch.inside_port}/tcp"
         host_config = api.create_host_config(
             binds=[f"{mount.source}:{mount.target}:{'ro' if mount.read_only else 'rw'}" for mount in launch.mounts],
             port_bindings={inside: [(launch.address, launch.port)]},
@@ -125,7 +125,7 @@ class ContainerRuntime:
             user=self._user(),
             labels={LABEL_ROOT: str(launch.root), LABEL_DIGEST: launch.digest(str(image["Id"]) + self._user())},
             environment=launch.environment,
-            ports=[(launch.port, "tcp")],
+            ports=[(launch.inside_port, "tcp")],
             host_config=host_config,
             healthcheck=self._health() if healthy else {"Test": ["NONE"]},
         )
@@ -134,7 +134,7 @@ class ContainerRuntime:
     def _health(self) -> dict[str, Any]:
         """GitLab's image checks by plain HTTP and reads unhealthy with TLS on; this check fits what we wrote."""
         scheme = "https" if self._launch.certificate else "http"
-        test = _HEALTH.format(scheme=scheme, authority=f"127.0.0.1:{self._launch.port}")
+        test = _HEALTH.format(scheme=scheme, authority=f"127.0.0.1:{self._launch.inside_port}")
         return {"Test": ["CMD-SHELL", test], "Interval": 30 * _SECOND, "Timeout": 5 * _SECOND, "StartPeriod": 5 * _SECOND}
 
     def _has_shell(self) -> bool:

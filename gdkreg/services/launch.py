@@ -34,6 +34,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     address: str
     port: int
+    inside_port: int
     certificate: Path | None
     config: Path
     storage: Path
@@ -53,6 +54,11 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def url(self) -> str:
         return f"{'https' if self.certificate else 'http'}://{self.address}:{self.port}"
+
+    def moved(self, address: str, port: int) -> Launch:
+        """The same registry, answering somewhere else: behind a proxy."""
+        overrides = {**self.overrides, "REGISTRY_HTTP_ADDR": f"{address}:{port}"}
+        return msgspec.structs.replace(self, address=address, port=port, overrides=overrides)
 
     def digest(self, what_runs: str) -> str:
         """Of all of this and of the image or binary that is to run."""
@@ -84,6 +90,7 @@ def build(settings: Settings, host: HostReader) -> Launch:
         name=f"gdkreg-registry-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}",
         address=settings.address,
         port=registry.port,
+        inside_port=registry.port,
         certificate=own.get(tls, tls) if tls else None,
         config=path,
         storage=own[config.STORAGE_INSIDE],

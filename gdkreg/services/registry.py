@@ -64,12 +64,18 @@ class State(msgspec.Struct, frozen=True):
 class Registry:
     """The registry of one root. `settings` are the applied ones; `progress` is shown a pull."""
 
-    def __init__(self, settings: Settings, host: Host, progress: Callable[[dict[str, Any]], None] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        host: Host,
+        progress: Callable[[dict[str, Any]], None] | None = None,
+        launch: Launch | None = None,
+    ) -> None:
         self._settings = settings
         self._host = host
         self._progress = progress or (lambda _: None)
         self._record = settings.root / FOLDER / "runtime"
-        self._launch: Launch | None = None
+        self._launch = launch
         self._asked: tuple[Any, str] | None = None
 
     @property

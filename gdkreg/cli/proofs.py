@@ -1,0 +1,142 @@
+"""verify, explain, trace."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from gdkreg.cli import session
+from gdkreg.cli.options import Json, RootDir
+from gdkreg.errors import FAILED, GdkregError
+from gdkreg.report import out
+
+if TYPE_CHECKING:
+    from gdkreg.config.settings import Settings
+    from gdkreg.proof.chain import Hop
+    from gdkreg.root import Root
+
+ClientName = Literal["http", "docker", "podman", "skopeo", "buildx", "dind", "all"]
+
+
+def verify(
+    root_dir: RootDir = None,
+    client: Annotated[ClientName, typer.Option("--client", help="Which client to go the way with.")] = "http",
+    json: Json = False,
+) -> None:
+    """Prove it: every hop from the client to the registry, then a real push, pull and delete.
+
+    Example: gdkreg verify --client docker
+    """
+    root = session.open_root(root_dir)
+    results = run_verify(root, client, quiet=json)
+    if json:
+        out.as_json(results)
+    if any(hop.verdict == "broken" for hops in results.values() for hop in hops):
+        raise typer.Exit(FAILED)
+
+
+def run_verify(root: Root, client: str, *, quiet: bool) -> dict[str, list[Hop]]:
+    """The hops of each client; printed as they are found unless quiet."""
+    from gdkreg.proof import clients
+    from gdkreg.proof.chain import Chain, Hop
+
+    if root.applied is None:
+        raise GdkregError("this machine is not set up yet", why="there was no reconfigure", fix="gdkreg reconfigure")
+    applied = with_users_of_now(root)
+    names = [*clients.KINDS, *clients.NEEDS] if client == "all" else [client]
+    results: dict[str, list[Hop]] = {}
+    for name in names:
+        try:
+            chain = Chain(applied, root.host, clients.make(name, applied, root.host))
+        except GdkregError as error:
+            if client != "all":
+                raise
+            results[name] = [Hop("engine", "skipped", error.why)]
+            if not quiet:
+                out.line(f"- {name}: {error.why}")
+            continue
+        results[name] = []
+        for hop in chain.run():
+            results[name].append(hop)
+            if not quiet:
+                _show(name, hop)
+    return results
+
+
+def with_users_of_now(root: Root) -> Settings:
+    """What was applied, with the users of gdk.yml: the issuer reads those at once."""
+    from msgspec.structs import replace
+
+    assert root.applied is not None
+    return replace(root.applied, registry=replace(root.applied.registry, users=root.settings.registry.users))
+
+
+def _show(client: str, hop: Hop) -> None:
+    mark, color = {"ok": ("✓", "green"), "broken": ("✗", "red"), "skipped": ("-", "dim")}[hop.verdict]
+    out.line(f"{out.colored(mark, color)} {client}  {hop.name:<9} {hop.detail}  {out.colored(f'{hop.ms:.0f} ms', 'dim')}")
+    if hop.remedy:
+        out.line(f"    {hop.remedy}")
+
+
+def explain(
+    text: Annotated[str | None, typer.Argument(help="The error, or nothing to read it from stdin.", show_default=False)] = None,
+    root_dir: RootDir = None,
+    json: Json = False,
+) -> None:
+    """Say what a pasted error means here, and the command that cures it.
+
+    Example: gdkreg explain 'x509: certificate signed by unknown authority'
+    """
+    from gdkreg.explain import explain as find
+
+    root = session.open_root(root_dir)
+    said = text if text is not None and text != "-" else sys.stdin.read()
+    found = find(said, root.applied or root.settings, root.host)
+    if json:
+        out.as_json(found)
+    elif found is not None:
+        out.table([["error", found.name], ["cause", found.cause], ["now", found.state], ["do", found.remedy]])
+    else:
+        out.line("This error is not known here. What the chain says: gdkreg verify --client docker")
+    if found is None:
+        raise typer.Exit(FAILED)
+
+
+def trace(
+    command: Annotated[
+        list[str] | None, typer.Argument(help="-- COMMAND…; without it, until Ctrl-C.", show_default=False)
+    ] = None,
+    root_dir: RootDir = None,
+    har: Annotated[Path | None, typer.Option("--har", help="Also write a HAR file.", show_default=False)] = None,
+    show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Do not mask passwords and tokens.")] = False,
+) -> None:
+    """Show the dialog between a client and the registry, each request as a line, and what the tokens mean.
+
+    Example: gdkreg trace -- docker push registry.test:5000/group/hello:1
+    """
+    from gdkreg.host import commands
+    from gdkreg.proof.trace import Tracer
+
+    root = session.open_root(root_dir)
+    if root.applied is None:
+        raise GdkregError("this machine is not set up yet", why="there was no reconfigure", fix="gdkreg reconfigure")
+    code = 0
+    with Tracer(root.applied, root.host, out.line, show_secrets=show_secrets) as tracer:
+        out.note(f"tracing {root.applied.authority}" + ("" if command else "; Ctrl-C ends it"))
+        try:
+            code = commands.run_attached(command) if command else tracer.wait()
+        except KeyboardInterrupt:
+            out.note("")
+    if har is not None:
+        root.host.write(har.absolute(), tracer.har(), mode=0o600)
+        out.note(f"wrote {har}")
+    if code:
+        raise typer.Exit(code)
+
+
+def register(app: typer.Typer) -> None:
+    for command in (verify, trace, explain):
+        app.command()(command)

@@ -1,0 +1,298 @@
+"""The hops from a client to the registry, each with its own check and its own remedy."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal, Protocol
+
+import msgspec
+import requests
+
+from gdkreg.config.settings import Settings
+from gdkreg.config.values import is_ipv4, is_loopback
+from gdkreg.errors import GdkregError
+from gdkreg.host.base import Host
+from gdkreg.proof.image import Image, make
+from gdkreg.registry import session as sessions
+from gdkreg.registry.login import credentials
+from gdkreg.registry.scopes import Scope
+from gdkreg.registry.tokens import inspect, signer
+from gdkreg.services import ready
+
+ACCEPT = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+NAMES = ("engine", "name", "address", "port", "tls", "trust", "challenge", "token", "scope", "push", "pull", "delete")
+
+
+class Hop(msgspec.Struct, frozen=True):
+    """One hop's finding; `remedy` is set where it is broken."""
+
+    name: str
+    verdict: Literal["ok", "broken", "skipped"]
+    detail: str
+    remedy: str = ""
+    ms: float = 0.0
+
+
+class BrokenError(Exception):
+    """A hop is broken, and what cures it."""
+
+    def __init__(self, detail: str, remedy: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.remedy = remedy
+
+
+class Client(Protocol):
+    """A container client: whether it is there, which CA file it uses, and the push and pull."""
+
+    name: str
+
+    def engine(self) -> str:
+        """What it is; raises `BrokenError` where it is not there."""
+
+    def trusted(self) -> str:
+        """The CA file that it uses for this registry; raises `BrokenError` where it would refuse the certificate."""
+
+    def push(self, image: Image, reference: str, token: str) -> str:
+        """The digest that was pushed; raises `BrokenError`."""
+
+    def pull(self, reference: str, token: str) -> str:
+        """The digest that came back; raises `BrokenError`."""
+
+    def clean(self, reference: str, /) -> None:
+        """Remove what push and pull left with the client."""
+
+
+class Chain:
+    """One verification. `skip` gives hops that this client does not have, with the reason."""
+
+    def __init__(self, settings: Settings, host: Host, client: Client) -> None:
+        self._settings = settings
+        self._host = host
+        self._client = client
+        self._image = make()
+        self._repository = f"gdkreg-verify/{self._image.digest[7:19]}"
+        self._reference = f"{settings.host}:{settings.registry.port}/{self._repository}:verify"
+        self._scope = Scope("repository", self._repository, ("pull", "push", "delete"))
+        self._realm = settings.realm
+        self._asks = False  # whether the registry asks for a token
+        self._cleaner: sessions.TokenSource | None = None
+        self._token = ""
+        self._digest = ""
+        self._began = False
+
+    def run(self) -> Iterator[Hop]:
+        """The hops in order, up to the first broken one; whatever happens, nothing is left behind."""
+        try:
+            for name in NAMES:
+                begin = time.monotonic()
+                check: Callable[[], str] = getattr(self, f"check_{name}")
+                try:
+                    detail = check()
+                    hop = Hop(name, "skipped" if detail.startswith("-") else "ok", detail.removeprefix("- "))
+                except BrokenError as broken:
+                    hop = Hop(name, "broken", broken.detail, broken.remedy)
+                except (requests.RequestException, OSError) as error:
+                    hop = Hop(name, "broken", str(error)[:200], "gdkreg doctor")
+                yield msgspec.structs.replace(hop, ms=round((time.monotonic() - begin) * 1000, 1))
+                if hop.verdict == "broken":
+                    return
+        finally:
+            self.clean()
+
+    def check_engine(self) -> str:
+        return self._client.engine()
+
+    def check_name(self) -> str:
+        name, wanted = self._settings.host, self._settings.address
+        if is_ipv4(name):
+            return f"{name} is an address"
+        try:
+            found = sorted({str(item[4][0]) for item in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)})
+        except OSError:
+            raise BrokenError(f"{name} cannot be looked up", "gdkreg reconfigure") from None
+        if found != [wanted]:
+            raise BrokenError(f"{name} leads to {', '.join(found)}, not to {wanted} alone", "gdkreg reconfigure --take-over")
+        return f"{name} → {wanted}"
+
+    def check_address(self) -> str:
+        address = self._settings.address
+        if is_loopback(address) and self._host.platform.system == "linux":
+            return f"{address} is loopback"
+        holder = next((item.name for item in self._host.interfaces() if item.address == address), None)
+        if holder is None:
+            raise BrokenError(f"{address} is not an address of this machine", "gdkreg reconfigure")
+        return f"{address} on {holder}"
+
+    def _certificate(self) -> Path | None:
+        return self._settings.root / "registry_host.crt" if self._settings.registry.self_signed else None
+
+    def _ask(self) -> ready.Answer:
+        return ready.ask(self._settings.address, self._settings.registry.port, self._certificate())
+
+    def check_port(self) -> str:
+        answer, where = self._ask(), f"{self._settings.address}:{self._settings.registry.port}"
+        if answer.verdict in {"refused", "no route", "no answer"}:
+            raise BrokenError(f"{where}: {answer.detail}", "gdkreg start registry")
+        if answer.verdict == "not a registry":
+            from gdkreg.host.network import port_holder
+
+            holder = port_holder(self._settings.address, self._settings.registry.port)
+            who = f"; it is {holder.name} (pid {holder.pid})" if holder and holder.pid else ""
+            raise BrokenError(f"{where} is no registry: {answer.detail}{who}", "stop that program, then gdkreg start registry")
+        return f"{where} is a registry" if answer.verdict == "ready" else f"{where} is open"
+
+    def check_tls(self) -> str:
+        certificate = self._certificate()
+        if certificate is None:
+            return "- plain HTTP (registry.self_signed is false)"
+        answer = self._ask()
+        if answer.verdict == "no tls":
+            raise BrokenError("it speaks plain HTTP, TLS was expected", "gdkreg reconfigure; gdkreg restart registry")
+        if answer.verdict == "other certificate":
+            raise BrokenError(answer.detail, "gdkreg restart registry")
+        from gdkreg.resources.x509 import facts
+
+        found = facts(certificate.read_bytes())
+        if found is None or self._settings.host.lower() not in {name.lower() for name in found.names}:
+            raise BrokenError(f"the certificate is not for {self._settings.host}", "gdkreg reconfigure; gdkreg restart registry")
+        if found.days_left < 0:
+            raise BrokenError(
+                f"the certificate expired on {found.not_after:%Y-%m-%d}", "gdkreg cert renew tls; gdkreg restart registry"
+            )
+        return f"for {', '.join(found.names)} until {found.not_after:%Y-%m-%d}"
+
+    def check_trust(self) -> str:
+        return self._client.trusted()
+
+    def check_challenge(self) -> str:
+        answer = sessions.of(self._settings).request("GET", "/v2/")
+        if answer.status_code == 200:
+            return "- authentication is off"
+        found = sessions.challenge_of(answer.headers.get("WWW-Authenticate", ""))
+        if found is None:
+            raise BrokenError(
+                f"/v2/ answered {answer.status_code} without a Bearer challenge", "gdkreg reconfigure; gdkreg restart registry"
+            )
+        settings = self._settings
+        if found.realm not in {
+            settings.realm,
+            f"{settings.scheme}://{settings.authority}/jwt/auth",
+        }:  # the second while it is traced
+            remedy = "gdkreg reconfigure; gdkreg restart registry"
+            raise BrokenError(f"the realm is {found.realm}, not {self._settings.realm}", remedy)
+        self._asks, self._realm = True, found.realm
+        return f"realm {found.realm}"
+
+    def check_token(self) -> str:
+        if not self._asks:
+            return "- authentication is off"
+        try:
+            source, whose = self._source()
+            self._token = source([self._scope])
+        except sessions.RefusedError as error:
+            remedy = self._realm_remedy() if error.status == 0 else error.fix
+            raise BrokenError(f"{error.what}: {error.why}" if error.why else error.what, remedy) from None
+        except GdkregError as error:
+            raise BrokenError(f"{error.what}: {error.why}" if error.why else error.what, error.fix) from None
+        self._cleaner = sessions.minter(self._settings)
+        return whose
+
+    def _source(self) -> tuple[sessions.TokenSource, str]:
+        """The realm, where a user of it is known here; else signed here, with the realm asked whether it is there."""
+        settings, env = self._settings, self._host.platform.env
+        known = credentials(settings, env)
+        certificate = self._certificate() if settings.issuer == "local" else None
+        if known is not None:
+            return sessions.from_realm(self._realm, *known, certificate), f"from {self._realm}, for {known[0]}"
+        if settings.issuer == "gitlab":
+            return sessions.minter(settings), "signed with localhost.key (GITLAB_TOKEN is not set)"
+        try:
+            sessions.from_realm(settings.realm, "", "", self._certificate())([])
+        except sessions.RefusedError as error:
+            if error.status == 0:
+                raise
+        return sessions.minter(settings), "signed with localhost.key (the users' passwords are not known here)"
+
+    def _realm_remedy(self) -> str:
+        return (
+            "gdkreg start auth"
+            if self._settings.issuer == "local"
+            else "start GitLab, or gdkreg config set registry.token_issuer local"
+        )
+
+    def check_scope(self) -> str:
+        """Whether the registry takes the token for what is to come."""
+        if not self._asks:
+            return "- authentication is off"
+        key, certificate = ((self._settings.root / name).read_bytes() for name in ("localhost.key", "localhost.crt"))
+        judged = inspect(self._token, signer(key, certificate), [self._scope])
+        if judged.refusals:
+            remedy = "gdkreg token inspect - shows the token"
+            if any("not yet" in reason or "expired" in reason for reason in judged.refusals):
+                remedy = "set the clocks: timedatectl set-ntp true"
+            raise BrokenError("; ".join(judged.refusals), remedy)
+        answer = self._session().request("GET", f"/v2/{self._repository}/tags/list", headers=self._bearer())
+        if answer.status_code == 401:
+            found = sessions.challenge_of(answer.headers.get("WWW-Authenticate", ""))
+            why = f": {found.error}" if found and found.error else ""
+            raise BrokenError(
+                f"the registry refuses the token{why}; it may check with another key",
+                "gdkreg reconfigure; gdkreg restart registry",
+            )
+        return str(self._scope)
+
+    def _session(self) -> sessions.Session:
+        return sessions.of(self._settings)
+
+    def _bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
+
+    def check_push(self) -> str:
+        self._began = True
+        pushed = self._client.push(self._image, self._reference, self._token)
+        self._digest = pushed
+        return f"{self._reference} ({pushed[:19]})"
+
+    def check_pull(self) -> str:
+        pulled = self._client.pull(self._reference, self._token)
+        if pulled != self._digest:
+            raise BrokenError(f"pushed {self._digest}, pulled {pulled}", "gdkreg doctor; is the disk healthy?")
+        return f"the same digest came back ({pulled[:19]})"
+
+    def check_delete(self) -> str:
+        answer = self._delete()
+        if answer.status_code == 405:
+            remedy = "gdkreg config set registry.read_only_maintenance_enabled false; gdkreg reconfigure; gdkreg restart registry"
+            if self._settings.registry.config.get("storage", {}).get("delete"):
+                remedy = "take storage.delete out of registry.config; gdkreg reconfigure; gdkreg restart registry"
+            raise BrokenError("deleting answered 405: it is switched off", remedy)
+        if answer.status_code != 202:
+            raise BrokenError(f"deleting answered {answer.status_code}", "gdkreg tail registry --no-follow")
+        self._began = False
+        return "deleted"
+
+    def _delete(self) -> requests.Response:
+        headers = {"Accept": ACCEPT, **self._own_bearer()}
+        path = f"/v2/{self._repository}/manifests/"
+        found = self._session().request("HEAD", path + "verify", headers=headers)
+        digest = found.headers.get("Docker-Content-Digest", "")
+        if found.status_code != 200 or not digest:
+            return found
+        return self._session().request("DELETE", path + digest, headers=headers)
+
+    def _own_bearer(self) -> dict[str, str]:
+        """A token signed here: cleaning up must not depend on whether the one under test is good."""
+        return {"Authorization": f"Bearer {self._cleaner([self._scope])}"} if self._cleaner is not None else {}
+
+    def clean(self) -> None:
+        """Leave nothing with the client, nor a tag in the registry."""
+        try:
+            self._client.clean(self._reference)
+            if self._began:
+                self._delete()
+        except (requests.RequestException, OSError, GdkregError):
+            return  # what is broken was told by its hop

@@ -1,0 +1,40 @@
+"""The stand-in issuer's first user: made where gdk.yml names none, kept 0600, told once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from gdkreg.host.base import HostReader
+from gdkreg.plan.actions import Action
+from gdkreg.plan.reconcile import Note
+from gdkreg.resources.owned import FileState, OwnedFiles
+
+
+class FirstUserFile(msgspec.Struct, frozen=True):
+    """`wanted`: the issuer is ours and gdk.yml names no users."""
+
+    path: Path
+    wanted: bool
+    files: OwnedFiles
+    name: str = "first_user"
+
+    def inspect(self, host: HostReader) -> FileState:
+        return self.files.inspect(host, self.path)
+
+    def plan(self, state: FileState, present: bool) -> list[Action]:
+        if not (present and self.wanted):
+            return self.files.release(state)
+        return [] if state.content else self.files.write(state, _made, "docker login needs a user", mode=0o600, secret=True)
+
+    def notes(self, state: FileState) -> list[Note]:
+        if not self.wanted:
+            return [Note("off", "not needed")]
+        return [Note("ok", str(self.path))] if state.content else [Note("changed", "missing", "gdkreg reconfigure")]
+
+
+def _made(_: HostReader) -> bytes:
+    from gdkreg.issuer.users import new_first_user
+
+    return msgspec.json.encode(new_first_user())

@@ -1,0 +1,147 @@
+"""The stand-in issuer's life: a process of ours beside the registry."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import http.client
+import os
+import ssl
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from gdkreg.config.settings import Settings
+from gdkreg.errors import GdkregError
+from gdkreg.host import network
+from gdkreg.host.base import Host
+from gdkreg.plan.journal import FOLDER
+from gdkreg.services.daemon import Daemon
+from gdkreg.services.registry import State
+
+PATIENCE = 15.0  # seconds
+
+
+class Auth:
+    """The issuer of one root, as it was applied last."""
+
+    def __init__(self, settings: Settings, host: Host) -> None:
+        self._settings = settings
+        self._host = host
+        self._daemon = Daemon(settings.root / FOLDER, "auth")
+
+    @property
+    def wanted(self) -> bool:
+        """Whether tokens are asked for and this root gives them out itself."""
+        return self._settings.registry.auth_enabled and self._settings.issuer == "local"
+
+    @property
+    def url(self) -> str:
+        return self._settings.realm
+
+    def _digest(self) -> str:
+        """Of what it was started with; users and key are read anew while it runs."""
+        certificate = self._host.read(self._settings.root / "registry_host.crt") or b""
+        settings = self._settings
+        parts = [settings.address, settings.registry.auth_port, settings.registry.self_signed, certificate]
+        return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
+
+    def start(self) -> str:
+        """ "started", "recreated" or "already running"; returns once it answers. Raises `GdkregError`."""
+        if not self.wanted:
+            raise GdkregError(
+                "there is no issuer to start",
+                why="registry.auth_enabled is false"
+                if not self._settings.registry.auth_enabled
+                else f"GitLab gives out the tokens ({self.url})",
+                fix="gdkreg config set registry.token_issuer local; gdkreg reconfigure",
+            )
+        running = self._daemon.running()
+        if running == self._digest() and self.answers():
+            return "already running"
+        self._daemon.stop()
+        self._check_place()
+        env = {**self._host.platform.env, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path[1:]])}
+        self._daemon.start([sys.executable, "-m", "gdkreg.issuer.serve", str(self._settings.root)], env, self._digest())
+        deadline = time.monotonic() + PATIENCE
+        while not self.answers():
+            if (how := self._daemon.died()) or time.monotonic() > deadline:
+                details = "\n".join(self._daemon.last_lines(10))
+                raise GdkregError(
+                    "the issuer died while starting",
+                    why=how or "it does not answer",
+                    fix="gdkreg tail auth --no-follow",
+                    details=details,
+                )
+            time.sleep(0.02)
+        return "recreated" if running is not None else "started"
+
+    def _check_place(self) -> None:
+        address, port = self._settings.address, self._settings.registry.auth_port
+        error = network.can_bind(address, port)
+        if error is None:
+            return
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise GdkregError(
+                f"{address} is not an address of this machine", why="the loopback alias is gone", fix="gdkreg reconfigure"
+            )
+        holder = network.port_holder(address, port)
+        who = f"{holder.name or 'a process'} (pid {holder.pid or 'unknown'})" if holder else "another program"
+        raise GdkregError(
+            f"port {port} of {address} is held by {who}",
+            fix=f"gdkreg config set registry.auth_port {port + 1}; gdkreg reconfigure",
+        )
+
+    def answers(self) -> bool:
+        """Whether a GitLab-like /jwt/auth answers at its place."""
+        return asks_for_tokens(self._settings.scheme, self._settings.address, self._settings.registry.auth_port, "/jwt/auth")
+
+    def stop(self) -> bool:
+        return self._daemon.stop()
+
+    def remove(self) -> None:
+        self._daemon.remove()
+
+    def state(self) -> State:
+        digest = self._daemon.running()
+        if digest is None:
+            return State(False, "process", "", self.url)
+        verdict = "ready" if self.answers() else "no answer"
+        return State(True, "process", self._daemon.describe(), self.url, verdict, digest == self._digest())
+
+    def lines(self, count: int | None, *, follow: bool, since: float | None) -> Iterator[str]:
+        return self._daemon.lines(count, follow=follow, since=since)
+
+
+def asks_for_tokens(scheme: str, host: str, port: int, path: str, timeout: float = 1.0) -> bool:
+    """Whether GET on this /jwt/auth answers as GitLab does: 200, 401 or 403, and no error page of a proxy."""
+    context = ssl._create_unverified_context() if scheme == "https" else None  # only whether somebody is there
+    connection: http.client.HTTPConnection
+    if context is not None:
+        connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
+    else:
+        connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    try:
+        connection.request("GET", f"{path}?service=container_registry")
+        return connection.getresponse().status in {200, 401, 403}
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def choose_issuer(settings: Settings) -> str:
+    """`registry.token_issuer`, with auto decided: local where GitLab's own /jwt/auth does not answer."""
+    registry = settings.registry
+    if not registry.auth_enabled or registry.token_issuer == "gitlab":
+        return "gitlab"
+    if registry.token_issuer == "local":
+        return "local"
+    scheme, _, rest = settings.gitlab_url.partition("://")
+    authority, _, path = rest.partition("/")
+    host, _, port = authority.partition(":")
+    number = int(port or (443 if scheme == "https" else 80))
+    return "gitlab" if asks_for_tokens(scheme, host, number, f"/{path}/jwt/auth".replace("//", "/")) else "local"

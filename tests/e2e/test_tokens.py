@@ -1,0 +1,340 @@
+"""Token authentication without a GitLab, on a real engine, a real registry and real clients."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+
+from tests.e2e.box import IMAGE, Box
+
+GDK_YML = f"""\
+hostname: gdk.test
+registry:
+  enabled: true
+  host: registry.test
+  listen_address: 172.16.123.1
+  self_signed: true
+  image: {IMAGE}
+"""
+HOST = "registry.test:5000"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def up(box: Box) -> None:
+    """A registry with the stand-in issuer: no GitLab answers in the box, so auto chooses it."""
+    box.configure(GDK_YML)
+    result = box.ok("up", "--yes")
+    assert "First user: developer, password" in result.out
+    assert "auth started at https://registry.test:5001/jwt/auth" in result.out
+    for name in ("in", "out"):
+        box.import_small(f"{HOST}/{'group/app' if name == 'in' else 'other/app'}:1")
+
+
+def add_user(box: Box, name: str, password: str, *options: str) -> None:
+    done = box.run("python", "-m", "gdkreg", "user", "add", name, "--password-stdin", *options, stdin=password + "\n")
+    assert done.code == 0, done
+
+
+def registry(box: Box, path: str, token: str) -> tuple[int, str]:
+    """The registry's answer to a request with this token: status and challenge."""
+    argv = ["curl", "-sSi", "--cacert", str(box.root / "registry_host.crt"), "-H", f"Authorization: Bearer {token}"]
+    done = box.run(*argv, f"https://{HOST}{path}")
+    assert done.code == 0, done
+    return int(done.out.split()[1]), done.out
+
+
+def test_status_shows_the_choice_and_the_first_user_is_private(box: Box) -> None:
+    found = json.loads(box.ok("status", "--json").out)
+    assert found["issuer"] == "local"
+    assert found["services"]["auth"]["verdict"] == "ready"
+    assert (box.root / ".gdkreg/first_user").stat().st_mode & 0o777 == 0o600
+    assert box.listeners(5001) == ["172.16.123.1"]
+    assert "password" not in box.ok("reconfigure").out, "it is told once"
+
+
+def test_login_of_the_first_user_and_push(box: Box) -> None:
+    assert "Login Succeeded" in box.ok("login").out
+    box.client("docker", "push", f"{HOST}/group/app:1")
+    wrong = box.run("python", "-m", "gdkreg", "login", "-u", "developer", "--password-stdin", stdin="wrong\n")
+    assert wrong.code == 1
+    assert "wrong name or password" in wrong.err
+
+
+def test_a_user_within_and_outside_the_grant(box: Box) -> None:
+    add_user(box, "ci", "hunter22", "--pull", "**", "--push", "group/*")
+    done = box.run("python", "-m", "gdkreg", "login", "-u", "ci", "--password-stdin", stdin="hunter22\n")
+    assert done.code == 0, done
+    box.client("docker", "push", f"{HOST}/group/app:1")
+    box.client("docker", "pull", f"{HOST}/group/app:1")
+    refused = box.client("docker", "push", f"{HOST}/other/app:1", want=False)
+    assert "denied" in refused.err
+    explained = box.run("python", "-m", "gdkreg", "explain", stdin=refused.err)
+    assert "may not do this" in explained.out
+    box.ok("user", "remove", "ci")
+    gone = box.run("python", "-m", "gdkreg", "login", "-u", "ci", "--password-stdin", stdin="hunter22\n")
+    assert gone.code == 1
+
+
+def crafted(box: Box, **changes: Any) -> str:
+    """A token of our own making, each time with one thing wrong."""
+    good = box.ok("token", "repository:group/app:pull").out.strip()
+    header, claims = jwt.get_unverified_header(good), jwt.decode(good, options={"verify_signature": False})
+    key = changes.pop("key", None) or (box.root / "localhost.key").read_text()
+    return jwt.encode({**claims, **changes}, key, algorithm="RS256", headers={"kid": header["kid"], "x5c": header["x5c"]})
+
+
+def other_key() -> str:
+    from gdkreg.resources import x509
+
+    return x509.pem(x509.new_token_key()).decode()
+
+
+NOW = int(time.time())
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"iss": "somebody"}, "issuer:"),
+        ({"aud": "other"}, "audience:"),
+        ({"aud": ["container_registry"]}, "audience:"),
+        ({"exp": NOW - 3600}, "expired"),
+        ({"nbf": NOW + 7200, "exp": NOW + 9000}, "not yet valid"),
+        ({"key": "other"}, "wrong key"),
+        ({"access": []}, "missing scope"),
+    ],
+)
+def test_each_single_reason_is_refused_by_the_registry_and_named_by_inspect(
+    box: Box, changes: dict[str, Any], reason: str
+) -> None:
+    token = crafted(box, **({"key": other_key()} if "key" in changes else changes))
+    status, _ = registry(box, "/v2/group/app/tags/list", token)
+    assert status == 401
+    done = box.run("python", "-m", "gdkreg", "token", "inspect", "-", "--scope", "repository:group/app:pull", stdin=token)
+    assert done.code == 1
+    (said,) = [line for line in done.out.splitlines() if line.startswith("✗")]
+    assert reason in said
+
+
+def test_a_good_token_is_taken_by_the_registry_and_by_inspect(box: Box) -> None:
+    token = crafted(box)
+    assert registry(box, "/v2/group/app/tags/list", token)[0] == 200
+    assert box.run("python", "-m", "gdkreg", "token", "inspect", "-", stdin=token).code == 0
+    by_kid = jwt.encode(
+        jwt.decode(token, options={"verify_signature": False}),
+        (box.root / "localhost.key").read_text(),
+        algorithm="RS256",
+        headers={"kid": jwt.get_unverified_header(token)["kid"]},
+    )
+    assert registry(box, "/v2/group/app/tags/list", by_kid)[0] == 200, "GitLab's tokens carry the kid only"
+    catalog = box.ok("token", "registry:catalog:*").out.strip()
+    assert '"group/app"' in registry(box, "/v2/_catalog", catalog)[1]
+    line = box.ok("token", "--curl", "repository:group/app:pull").out.strip()
+    assert '"tags":["1"]' in box.run("sh", "-c", line).out
+
+
+@pytest.mark.parametrize("client", ["http", "docker", "skopeo", "podman"])
+def test_verify(box: Box, client: str) -> None:
+    env = podman_env(box)
+    result = box.gdkreg("verify", "--client", client, "--json", env=env)
+    assert result.code == 0, result
+    hops = json.loads(result.out)[client]
+    assert [hop["name"] for hop in hops][-3:] == ["push", "pull", "delete"]
+    assert all(hop["ms"] >= 0 for hop in hops)
+    assert tags_left(box) == []
+    assert "gdkreg-verify" not in box.run("docker", "images").out
+
+
+def podman_env(box: Box) -> dict[str, str]:
+    """Podman with a storage of its own that works anywhere."""
+    conf = box.folder / "storage.conf"
+    conf.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{box.folder}/podman"\nrunroot = "/run/podman-root"\n')
+    return {"CONTAINERS_STORAGE_CONF": str(conf)}
+
+
+def tags_left(box: Box) -> list[str]:
+    """Tags that a verification left in the registry's storage."""
+    folder = box.root / "registry/storage/docker/registry/v2/repositories/gdkreg-verify"
+    return [str(path) for path in folder.glob("*/_manifests/tags/*")]
+
+
+def test_clients_that_need_an_image_say_which(box: Box) -> None:
+    for name, needs in (("buildx", "moby/buildkit"), ("dind", "docker:dind")):
+        result = box.gdkreg("verify", "--client", name)
+        assert result.code == 1
+        assert needs in result.err
+
+
+def test_trace_explains_the_dialog_and_masks_secrets(box: Box) -> None:
+    box.ok("login")
+    har = box.folder / "trace.har"
+    result = box.run("python", "-m", "gdkreg", "trace", "--har", str(har), "--", "docker", "push", f"{HOST}/group/app:1")
+    assert result.code == 0, result
+    assert "the registry wants a token of https://registry.test:5001/jwt/auth" in result.out
+    assert "granted to developer: repository:group/app:" in result.out
+    text = har.read_text()
+    assert json.loads(text)["log"]["entries"]
+    password = json.loads((box.root / ".gdkreg/first_user").read_text())["password"]
+    for secret in ("eyJ", password):
+        assert secret not in text
+        assert secret not in result.out
+    assert box.listeners(5000) == ["172.16.123.1"]
+    open_ = box.run(
+        "python", "-m", "gdkreg", "trace", "--show-secrets", "--har", str(har), "--", "docker", "pull", f"{HOST}/group/app:1"
+    )
+    assert open_.code == 0, open_
+    assert "eyJ" in har.read_text()
+
+
+def test_no_password_or_token_in_any_log(box: Box) -> None:
+    password = json.loads((box.root / ".gdkreg/first_user").read_text())["password"]
+    logs = box.ok("tail", "auth", "--no-follow", "-n", "10000").out + box.ok("tail", "registry", "--no-follow", "-n", "10000").out
+    logs += (box.root / ".gdkreg/journal.jsonl").read_text()
+    assert "/jwt/auth" in logs
+    assert password not in logs
+    assert "eyJ" not in logs
+
+
+# verify with each hop broken on purpose
+
+
+def broken(box: Box, client: str = "docker") -> tuple[str, str, str]:
+    result = box.gdkreg("verify", "--client", client, "--json")
+    assert result.code == 1, result
+    last = json.loads(result.out)[client][-1]
+    assert last["verdict"] == "broken"
+    assert tags_left(box) == []
+    return last["name"], last["detail"], last["remedy"]
+
+
+def test_engine_broken(box: Box) -> None:
+    result = box.gdkreg("verify", "--client", "docker", "--json", env={"DOCKER_HOST": "unix:///run/nowhere.sock"})
+    last = json.loads(result.out)["docker"][-1]
+    assert (result.code, last["name"]) == (1, "engine")
+
+
+def test_name_broken(box: Box) -> None:
+    before = box.hosts.read_text()
+    box.hosts.write_text("127.0.0.1 localhost\n")
+    assert broken(box)[::2] == ("name", "gdkreg reconfigure")
+    box.hosts.write_text(before + "10.1.1.1 registry.test\n")
+    assert broken(box)[::2] == ("name", "gdkreg reconfigure --take-over")
+    box.hosts.write_text(before)
+
+
+def test_address_broken(box: Box) -> None:
+    box.run("sh", "-c", "ip addr del 172.16.123.1/32 dev lo 2>/dev/null || ip link del gdkreg0")
+    assert broken(box)[::2] == ("address", "gdkreg reconfigure")
+    box.ok("reconfigure")
+
+
+def test_port_broken(box: Box) -> None:
+    box.ok("stop", "registry")
+    assert broken(box)[::2] == ("port", "gdkreg start registry")
+    holder = box.popen("python3", "-m", "http.server", "--bind", "172.16.123.1", "5000")
+    time.sleep(0.7)
+    name, detail, _ = broken(box)
+    assert name in {"port", "tls"}
+    assert "no registry" in detail or "plain HTTP" in detail
+    os.kill(int(Path(f"/proc/{holder.pid}/task/{holder.pid}/children").read_text().split()[0]), signal.SIGKILL)
+    holder.wait()
+    box.ok("start")
+
+
+def test_tls_broken(box: Box) -> None:
+    paths = [box.root / f"registry_host.{ending}" for ending in ("crt", "key")]
+    before = [path.read_bytes() for path in paths]
+    from gdkreg.resources import x509
+
+    pair = x509.self_signed(x509.new_tls_key(), "registry.test", ("registry.test", "172.16.123.1"), 365)
+    paths[0].write_bytes(pair.certificate)
+    paths[1].write_bytes(pair.key)
+    assert broken(box)[::2] == ("tls", "gdkreg restart registry")
+    for path, content in zip(paths, before, strict=True):
+        path.write_bytes(content)
+
+
+def test_trust_broken(box: Box) -> None:
+    file = box.folder / "etc-docker/certs.d/registry.test:5000/ca.crt"
+    before = file.read_bytes()
+    file.unlink()
+    assert broken(box)[::2] == ("trust", "gdkreg trust-docker-registry")
+    file.write_bytes(before)
+
+
+def test_challenge_broken(box: Box) -> None:
+    box.configure(GDK_YML + "  config: {auth: {token: {realm: 'https://elsewhere.test/jwt/auth'}}}\n")
+    box.ok("reconfigure")
+    box.ok("restart")
+    name, detail, _ = broken(box)
+    assert name == "challenge"
+    assert "elsewhere.test" in detail
+    box.configure(GDK_YML)
+    box.ok("reconfigure")
+    box.ok("restart")
+
+
+def test_token_broken(box: Box) -> None:
+    box.ok("stop", "auth")
+    assert broken(box)[::2] == ("token", "gdkreg start auth")
+    box.ok("start", "auth")
+
+
+def test_scope_broken(box: Box) -> None:
+    env = {"GDKREG_USER": "reader", "GDKREG_PASSWORD": "hunter22"}
+    add_user(box, "reader", "hunter22", "--pull", "**")
+    result = box.gdkreg("verify", "--client", "http", "--json", env=env)
+    last = json.loads(result.out)["http"][-1]
+    assert last["name"] == "scope"
+    assert "missing scope" in last["detail"]
+    box.ok("user", "remove", "reader")
+
+
+def test_push_broken_read_only(box: Box) -> None:
+    box.configure(GDK_YML + "  read_only_maintenance_enabled: true\n")
+    box.ok("reconfigure")
+    box.ok("restart")
+    for client in ("http", "docker"):
+        name, _, remedy = broken(box, client)
+        assert name == "push"
+        assert "registry.read_only_maintenance_enabled false" in remedy
+    box.configure(GDK_YML)
+    box.ok("reconfigure")
+    box.ok("restart")
+
+
+def test_push_broken_storage_not_writable(box: Box) -> None:
+    storage = str(box.root / "registry/storage")
+    # Root writes everywhere, so the folder of the repositories is turned into a file.
+    box.run("sh", "-c", f"mv {storage}/docker {storage}/docker.kept; : > {storage}/docker")
+    for client in ("http", "docker"):
+        name, _, remedy = broken(box, client)
+        assert name == "push"
+        assert "registry/storage" in remedy
+    box.run("sh", "-c", f"rm {storage}/docker; mv {storage}/docker.kept {storage}/docker")
+
+
+def test_delete_broken(box: Box) -> None:
+    box.configure(GDK_YML + "  config: {storage: {delete: {enabled: false}}}\n")
+    box.ok("reconfigure")
+    box.ok("restart")
+    result = box.gdkreg("verify", "--client", "http", "--json")
+    last = json.loads(result.out)["http"][-1]
+    assert last["name"] == "delete"
+    assert "storage.delete" in last["remedy"]
+    box.configure(GDK_YML)
+    box.ok("reconfigure")
+    box.ok("restart")
+
+
+def test_everything_taken_back(box: Box) -> None:
+    box.ok("down")
+    assert box.listeners(5000) == box.listeners(5001) == []
+    assert not (box.root / ".gdkreg").exists()
