@@ -13,6 +13,7 @@ import msgspec
 from gdkreg.config import settings as configuration
 from gdkreg.config.settings import Settings
 from gdkreg.engines.trust import Place
+from gdkreg.errors import GdkregError
 from gdkreg.host.base import Host
 from gdkreg.options import Options
 from gdkreg.plan import executor, reconcile
@@ -99,7 +100,14 @@ class Root:
         return Run(self, command, announce, waiting)
 
     def standings(self) -> list[Standing]:
-        return [Standing(item.name, item.notes(item.inspect(self.host))) for item in self.catalog.all()]
+        return [self._standing(item) for item in self.catalog.all()]
+
+    def _standing(self, item: Resource) -> Standing:
+        """One thing that cannot be looked at must not hide the others."""
+        try:
+            return Standing(item.name, item.notes(item.inspect(self.host)))
+        except GdkregError as error:
+            return Standing(item.name, [Note("error", error.what, error.fix)])
 
     def unapplied(self) -> list[str]:
         return applied.differences(self.applied, self.settings) if self.applied else []
@@ -152,30 +160,43 @@ class Run:
         root.__dict__.pop("applied", None)
 
     def renew(self) -> None:
-        """Make the certificates of `options.renew` anew, then whatever follows from them."""
+        """Make the certificates of `options.renew` anew, then what follows from them: jwks.json, copies, trust."""
         root = self._root
         for certificate in root.catalog.certificates():
             for action in certificate.plan(certificate.inspect(root.host), True):
                 self.executor.execute(certificate.name, action)
         root.options = msgspec.structs.replace(root.options, renew=())
-        self.reconfigure()
+        catalog = root.catalog
+        self.apply((catalog.jwks(), catalog.container_files(), catalog.docker_trust()), present=True)
 
     def undo(self) -> None:
+        """Take the last run back. What it set up to run is stopped first: afterwards nothing would know of it."""
         root = self._root
-        for entry, action in executor.undo(root.journal, root.host, root.options.keep_edits):
+        last = root.journal.last_run()
+        steps = executor.undo(root.journal, root.host, root.options.keep_edits)
+        if any(entry.resource == "applied" and not entry.before for entry in last):
+            self._stop_services()
+        for entry, action in steps:
             self.executor.execute(entry.resource, action, undoes=key(entry))
+        acted = {key(entry) for entry, _ in steps}
+        for entry in last:
+            if key(entry) not in acted:
+                self.executor.skip(entry)
+
+    def _stop_services(self) -> None:
+        from gdkreg.services.auth import Auth
+        from gdkreg.services.registry import Registry
+
+        settings = self._root.applied or self._root.settings
+        Auth(settings, self._root.host).remove()
+        Registry(settings, self._root.host).remove()
 
     def take_back(self) -> None:
         """Remove everything of ours but the images; raises before anything is touched where a file was edited."""
         root = self._root
         resources = root.catalog.all()
         reconcile.plan(resources, root.host, present=False)
-        if root.applied is not None:
-            from gdkreg.services.auth import Auth
-            from gdkreg.services.registry import Registry
-
-            Auth(root.applied, root.host).remove()
-            Registry(root.applied, root.host).remove()
+        self._stop_services()
         self.apply(resources, present=False)
         for folder in reversed(root.journal.folders()):
             if folder.is_relative_to(root.path):
@@ -183,7 +204,9 @@ class Run:
 
     def forget(self) -> None:
         """Remove `.gdkreg` itself, unless it still holds what an edited file was before."""
-        kept = [path for path in self._root.journal.owned() if FOLDER not in path.parts]
+        kept = [
+            path for path, owned in self._root.journal.owned().items() if FOLDER not in path.parts and owned.resource != "hosts"
+        ]
         if not kept:
             shutil.rmtree(self._root.path / FOLDER, ignore_errors=True)
 

@@ -142,6 +142,6 @@ class FakeHost:
                 self.infos.pop(link, None)
         elif program == "chown":
             uid, gid = (int(part) for part in words[1].split(":"))
-            path = Path(words[2])
+            path = Path(words[2].removesuffix("/."))
             old = self.infos[path]
             self.infos[path] = FileInfo(old.kind, old.mode, uid, gid)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from gdkreg.errors import GdkregError
+from gdkreg.errors import FAILED, GdkregError
 
 
 class Boundary(TyperGroup):
@@ -26,12 +29,19 @@ class Boundary(TyperGroup):
 
             interrupted()
             raise typer.Exit(130) from None
+        except (typer.Exit, typer.Abort):
+            raise
         except BrokenPipeError:
-            import os
-            import sys
-
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
+        except Exception as bug:
+            if hasattr(bug, "exit_code") or os.environ.get("GDKREG_TRACEBACK"):
+                raise  # Typer's own usage errors; and a developer who wants to see
+            from gdkreg.report import out
+
+            fix = "please report it; GDKREG_TRACEBACK=1 shows where it happened"
+            out.error(GdkregError("this is a bug in gdkreg", why=f"{type(bug).__name__}: {bug}", fix=fix))
+            raise typer.Exit(FAILED) from None
 
 
 app = typer.Typer(
@@ -71,4 +81,7 @@ _register()
 
 
 def main() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that has no ✓ shows a ?
     app()

@@ -84,11 +84,19 @@ def set_(
         wanted = yaml.safe_load(value)
     except yaml.YAMLError:
         wanted = value
-    known = [name for name, _ in settings.flatten(settings.load(root, host))]
+    wanted = "" if wanted is None and value == "" else wanted
+    known = settings.known_keys()
     if key not in known and not key.startswith("registry.config"):
         raise _no_such(key, known)
     bom = "\ufeff" if before.startswith(b"\xef\xbb\xbf") else ""
-    text = edit.set_value(path, before.decode("utf-8-sig"), tuple(key.split(".")), wanted)
+    try:
+        text = edit.set_value(path, before.decode("utf-8-sig"), tuple(key.split(".")), wanted)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{key}: {error.what.partition(': ')[2] or error.what}",
+            why=error.why,
+            fix=f"write {key}: {value} into {path} by hand",
+        ) from None
     after = (bom + text).encode()
     settings.resolve(root, *settings.filled(parse(path, after), host))
     if before == after:

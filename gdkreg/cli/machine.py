@@ -40,6 +40,9 @@ def reconfigure(
     if dry_run:
         _show_plan(root, json=json)
         return
+    if not root.enabled:
+        steps = root.plan()
+        session.confirm(steps, root, yes=yes, always=bool(steps))
     with session.start_run(root, "reconfigure", json=json) as run:
         if not root.enabled:
             _disabled(run, json=json)
@@ -52,6 +55,7 @@ def reconfigure(
 
 def _disabled(run: Run, *, json: bool) -> None:
     run.take_back()
+    run.forget()
     if json:
         out.as_json({"changes": len(run.done), "enabled": False})
         return
@@ -241,7 +245,7 @@ def up(
     from gdkreg.cli.proofs import run_verify
     from gdkreg.cli.services import start_services
     from gdkreg.options import Options
-    from gdkreg.resources.runner_config import usual_places
+    from gdkreg.resources.runner_config import has_docker_runner, usual_places
 
     root = session.open_root(root_dir)
     if not root.enabled:
@@ -250,7 +254,7 @@ def up(
         )
     root.decide_issuer()
     runners = usual_places(root.settings, root.host)
-    one = runners[0] if len(runners) == 1 and root.host.info(runners[0]) is not None else None
+    one = runners[0] if len(runners) == 1 and has_docker_runner(runners[0], root.host) else None
     root.options = Options(take_over=take_over, trust=root.settings.registry.self_signed, runner=one)
     if dry_run:
         _show_plan(root, json=json)
@@ -271,6 +275,8 @@ def up(
         return
     if len(runners) > 1:
         out.line(f"! {len(runners)} runner files are here; patch the one you mean: gdkreg runner-patch {runners[0]}")
+    elif runners and one is None:
+        out.line(f"- {runners[0]} holds no Docker runner, so nothing is patched there")
     _trust_hint(root)
     if hosts_changed:
         out.line("/etc/hosts is new: Docker may look the name up in its old form for 5 seconds.")
@@ -305,11 +311,13 @@ def down(
     steps = root.plan_of(root.catalog.all(), present=False)
     if dry_run:
         out.as_json(session.steps_as_data(steps)) if json else session.show_steps(steps, with_diff=True)
+        if not json and any(state.running or state.detail for state in _states(root).values()):
+            out.line("and stop and remove what runs: " + ", ".join(_states(root)))
         return
     session.confirm(steps, root, yes=yes, always=bool(steps))
     with session.start_run(root, "down", json=json) as run:
         run.take_back()
-    run.forget()
+        run.forget()
     if json:
         out.as_json({"changes": len(run.done)})
     elif run.done:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +12,8 @@ import typer
 from gdkreg.cli import session
 from gdkreg.cli.options import DryRun, Json, RootDir, Yes
 from gdkreg.errors import ConfigError, GdkregError
+from gdkreg.host.base import digest
+from gdkreg.plan.journal import FOLDER
 from gdkreg.report import out
 
 if TYPE_CHECKING:
@@ -85,7 +88,42 @@ def start_services(root: Root, service: str | None, *, quiet: bool) -> dict[str,
         out.note(f"gdk.yml has changes that were not applied ({', '.join(left[:3])}); starting what was applied last.")
         out.note("  to apply them: gdkreg reconfigure")
     services = Services(root, quiet=quiet)
-    return services.start(services.named(service))
+    with _locked(root):
+        _check_configuration(root)
+        return services.start(services.named(service))
+
+
+def _locked(root: Root) -> AbstractContextManager[None]:
+    """Two starts at once would each take the other's half-started registry for a stranger's."""
+    path = root.path / FOLDER / "lock"
+    return root.host.lock(path, lambda: out.note("another gdkreg is at work in this root; waiting for it"))
+
+
+def _check_configuration(root: Root) -> None:
+    """What was applied last is started, and nothing that somebody else put in its place."""
+    path = root.path / "registry" / "config.yml"
+    owned = root.journal.owned().get(path)
+    if owned is not None and digest(root.host.read(path)) != owned.written:
+        raise GdkregError(
+            f"{path} is not as gdkreg wrote it",
+            why="somebody else wrote over it, perhaps gdk reconfigure",
+            fix="gdkreg reconfigure",
+        )
+
+
+def _would(services: Services, name: str) -> str:
+    if name == "auth":
+        return services.auth.url
+    runtime, why = services.registry.choose(pull=False)
+    return f"{services.registry.launch.url} ({runtime.name}: {why})"
+
+
+def _tell_dry(verb: str, would: dict[str, str], *, json: bool) -> None:
+    if json:
+        out.as_json({"would": verb, "services": would})
+        return
+    for name, where in would.items():
+        out.line(f"would {verb} {name}{' at ' if where else ''}{where}")
 
 
 def start(
@@ -98,12 +136,8 @@ def start(
     root = session.open_root(root_dir)
     if dry_run:
         services = Services(root)
-        for name in services.named(service):
-            if name == "auth":
-                out.line(f"would start auth at {services.auth.url}")
-                continue
-            runtime, why = services.registry.choose()
-            out.line(f"would start the registry at {services.registry.launch.url} ({runtime.name}: {why})")
+        would = {name: _would(services, name) for name in services.named(service)}
+        _tell_dry("start", would, json=json)
         return
     started = start_services(root, service, quiet=json)
     if json:
@@ -117,16 +151,19 @@ def stop(
 
     Example: gdkreg stop registry
     """
+    from gdkreg.services.registry import Registry
+
     root = session.open_root(root_dir)
     if root.applied is None:
-        stopped = dict.fromkeys([service or "registry"], False)
+        stopped = {service or "registry": Registry(root.settings, root.host).stop()}
     else:
         services = Services(root)
         names = services.named(service)
         if dry_run:
-            out.line(f"would stop {' and '.join(names)}")
+            _tell_dry("stop", dict.fromkeys(names, ""), json=json)
             return
-        stopped = services.stop(names)
+        with _locked(root):
+            stopped = services.stop(names)
     if json:
         out.as_json({name: {"stopped": done} for name, done in stopped.items()})
         return
@@ -144,9 +181,14 @@ def restart(
     root = session.open_root(root_dir)
     services = Services(root)
     if dry_run:
-        out.line(f"would restart {' and '.join(services.named(service))}")
+        _tell_dry("restart", dict.fromkeys(services.named(service), ""), json=json)
         return
-    services.stop(services.named(service))
+    if not root.enabled:
+        raise _disabled()
+    _check_configuration(root)
+    services.registry.choose()  # better to fail before it is stopped
+    with _locked(root):
+        services.stop(services.named(service))
     started = start_services(root, service, quiet=json)
     if json:
         out.as_json(started)

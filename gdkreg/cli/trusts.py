@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,16 +17,17 @@ from gdkreg.report import out
 
 if TYPE_CHECKING:
     from gdkreg.plan.reconcile import Resource, Step
+    from gdkreg.resources.runner_config import RunnerConfig
     from gdkreg.root import Root
 
 Remove = Annotated[bool, typer.Option("--remove", help="Take it back.")]
 
 
 def _carry_out(
-    root: Root, resources: list[Resource], command: str, *, present: bool, dry_run: bool, yes: bool, json: bool
+    root: Root, resources: Callable[[], list[Resource]], command: str, *, present: bool, dry_run: bool, yes: bool, json: bool
 ) -> list[Step] | None:
-    """Plan and apply some resources; the steps, or None after a dry run."""
-    steps = root.plan_of(resources, present=present)
+    """Plan and apply some resources; the steps, or None after a dry run. They are made anew once the lock is held."""
+    steps = root.plan_of(resources(), present=present)
     if dry_run:
         if json:
             out.as_json(session.steps_as_data(steps))
@@ -36,7 +39,7 @@ def _carry_out(
     if steps:
         session.confirm(steps, root, yes=yes)
         with session.start_run(root, command, json=json) as run:
-            run.apply(resources, present=present)
+            run.apply(resources(), present=present)
     return steps
 
 
@@ -59,7 +62,13 @@ def trust_docker_registry(
     if not remove:
         _certificate_is_there(root)
     steps = _carry_out(
-        root, [root.catalog.docker_trust()], "trust-docker-registry", present=not remove, dry_run=dry_run, yes=yes, json=json
+        root,
+        lambda: [root.catalog.docker_trust()],
+        "trust-docker-registry",
+        present=not remove,
+        dry_run=dry_run,
+        yes=yes,
+        json=json,
     )
     if steps is None:
         return
@@ -90,7 +99,7 @@ def _certificate_is_there(root: Root) -> None:
 
 def runner_patch(
     file: Annotated[
-        Path | None, typer.Argument(help="The runner's config.toml (else the usual places).", show_default=False)
+        Path | None, typer.Argument(help="The runner's config.toml (else the usual places).", show_default=False, readable=False)
     ] = None,
     root_dir: RootDir = None,
     remove: Remove = False,
@@ -113,10 +122,14 @@ def runner_patch(
     root = session.open_root(root_dir)
     path = _runner_file(root, file, remove=remove)
     root.options = Options(runner=path, pull_policy=pull_policy or "")
-    runner = next(item for item in root.catalog.runners() if item.path == path)
+
+    def find() -> RunnerConfig:
+        return next(item for item in root.catalog.runners() if item.path == path)
+
+    runner = find()
     state = runner.inspect(root.host)
     seen = runner.seen(state) if not remove and runner.plan(state, True) is not None else []
-    steps = _carry_out(root, [runner], "runner-patch", present=not remove, dry_run=dry_run, yes=yes, json=json)
+    steps = _carry_out(root, lambda: [find()], "runner-patch", present=not remove, dry_run=dry_run, yes=yes, json=json)
     if steps is None:
         return
     if json:
@@ -134,7 +147,7 @@ def _runner_file(root: Root, given: Path | None, *, remove: bool) -> Path:
     from gdkreg.resources.runner_config import usual_places
 
     if given is not None:
-        return given.expanduser().absolute()
+        return Path(os.path.normpath(given.expanduser().absolute()))
     ours = root.catalog.runners()
     found = [item.path for item in ours] if remove and ours else usual_places(root.settings, root.host)
     if not found:

@@ -71,7 +71,8 @@ def _edit(text: str, block: yaml.MappingNode, key: KeyPath, value: Any, indent: 
             return _replace(text, name, node, value)
         if isinstance(node, yaml.MappingNode) and not node.flow_style and node.value:
             return _edit(text, node, key[1:], value, node.value[0][0].start_mark.column, eol)
-        if isinstance(node, yaml.ScalarNode) and node.value in {"", "~", "null"}:
+        empty = isinstance(node, yaml.MappingNode) and not node.value
+        if empty or (isinstance(node, yaml.ScalarNode) and node.value in {"", "~", "null"}):
             text = text[: node.start_mark.index] + text[node.end_mark.index :]  # the block was written as null
             return _insert(text, _line_end(text, name.end_mark.index), _lines(key[1:], value, indent + 2, eol), eol)
         raise _by_hand(key, value)

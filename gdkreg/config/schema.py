@@ -97,7 +97,10 @@ class Registry(Block, frozen=True, kw_only=True):
             "Who gives out tokens: GitLab, or gdkreg's stand-in. auto: local while GitLab's /jwt/auth does not answer.", ours=True
         ),
     ] = "auto"
-    auth_port: Annotated[Port, _doc("The stand-in's port, on the registry's address.", ours=True)] = 5001
+    auth_port: Annotated[
+        Port | None,
+        _doc("The stand-in's port, on the registry's address.", derived="5001, or 5002 where the registry has that", ours=True),
+    ] = None
     users: Annotated[list[User], _doc("Users of the stand-in; gdkreg user add writes them.", ours=True)] = []
     config: Annotated[
         dict[str, Any],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import typing
 from collections.abc import Iterator
@@ -64,6 +65,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.registry.listen_address or self.listen_address
 
     @property
+    def auth_port(self) -> int:
+        return self.registry.auth_port or 5001
+
+    @property
     def gitlab_url(self) -> str:
         """GDK's own URL, without a slash at its end."""
         scheme = "https" if self.https else "http"
@@ -80,7 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def realm(self) -> str:
         """Where a client gets its token: GitLab's /jwt/auth, or the stand-in's."""
         if self.issuer == "local":
-            return f"{self.scheme}://{self.host}:{self.registry.auth_port}/jwt/auth"
+            return f"{self.scheme}://{self.host}:{self.auth_port}/jwt/auth"
         return f"{self.gitlab_url}/jwt/auth"
 
     def names(self) -> dict[str, str]:
@@ -175,9 +180,10 @@ def resolve(root: Path, source: Source, origin: dict[str, str]) -> Settings:
         api_host=registry.api_host or hostname,
         tunnel_host=registry.tunnel_host or address,
         external_port=registry.external_port or registry.port,
+        auth_port=registry.auth_port or (5001 if registry.port != 5001 else 5002),
         restart_policy=registry.restart_policy or ("unless-stopped" if registry.persist_alias else "no"),
     )
-    runner_file = root / (given.runner.config_file or "gitlab-runner-config.toml")
+    runner_file = root / os.path.expanduser(given.runner.config_file or "gitlab-runner-config.toml")
     settings = Settings(
         root=root,
         hostname=hostname,
@@ -308,6 +314,10 @@ def _check(settings: Settings, source: Source) -> None:
             raise source.error(("registry", name), f"expected a number or '', got {value!r}")
     if not isinstance(registry.config, dict) or any(not isinstance(key, str) for key in registry.config):
         raise source.error(("registry", "config"), "expected a block of Distribution settings")
+    storage = registry.config.get("storage")
+    if isinstance(storage, dict) and isinstance(storage.get("filesystem"), dict) and "rootdirectory" in storage["filesystem"]:
+        where = f"images lie in {settings.root}/registry/storage; make that a symlink to have them elsewhere"
+        raise source.error(("registry", "config", "storage", "filesystem", "rootdirectory"), where)
     if not registry.image or any(char.isspace() for char in registry.image):
         raise source.error(("registry", "image"), f"{registry.image!r} is not an image reference")
     if re.search(r"[\s\"'\\?#]", settings.relative_url_root):
@@ -328,6 +338,11 @@ def _check_users(source: Source, registry: Registry) -> None:
 def _check_address(source: Source, key: KeyPath, address: str) -> None:
     if problem := values.address_problem(address):
         raise source.error(key, problem)
+
+
+def known_keys() -> list[str]:
+    """Every key of the schema, dotted."""
+    return [key for key, _ in flatten(resolve(Path("/"), Source(Path("gdk.yml"), {}, {}), {}))]
 
 
 def flatten(settings: Settings) -> Iterator[tuple[str, Any]]:

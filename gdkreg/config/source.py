@@ -51,7 +51,11 @@ def parse(path: Path, raw: bytes) -> Source:
         _once(path, key_node, (key,), seen)
         if key in KEYS:
             lines[(key,)] = key_node.start_mark.line + 1
-            _walk(path, value_node, (key,), lines)
+            try:
+                _walk(path, value_node, (key,), lines)
+            except RecursionError:
+                line = key_node.start_mark.line + 1
+                raise ConfigError(f"{path}:{line}: {key}: an alias that holds itself", fix=f"edit {path}, line {line}") from None
             values[key] = _build(path, builder, value_node, key)
     return Source(path, {key: value for key, value in values.items() if value is not None}, lines)
 

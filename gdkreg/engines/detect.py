@@ -19,6 +19,9 @@ Kind = Literal[
 ]
 
 
+ANSWER_WITHIN, WORK_WITHIN = 5, 60  # seconds for an engine to say that it is there, and to do something
+
+
 class Endpoint(msgspec.Struct, frozen=True):
     """Where the engine's API is, and what said so: DOCKER_HOST, a context, or a default socket."""
 
@@ -62,8 +65,14 @@ def endpoint(host: HostReader) -> Endpoint:
         url = meta.get("Endpoints", {}).get("docker", {}).get("Host", "")
         return Endpoint(url, f"context {context}")
     sockets = default_sockets(host.platform)
-    found = next((path for path in sockets if host.info(path) is not None), sockets[0])
+    found = next((path for path in sockets if _leads_somewhere(host, path)), sockets[0])
     return Endpoint(f"unix://{found}", "default socket")
+
+
+def _leads_somewhere(host: HostReader, path: Path) -> bool:
+    """A link that Docker Desktop left behind must not hide a living socket."""
+    info = host.info(path)
+    return info is not None and (info.kind != "symlink" or host.info(path.parent / info.target) is not None)
 
 
 def default_sockets(platform: Platform) -> list[Path]:
@@ -93,18 +102,20 @@ def connect(at: Endpoint, env: Platform) -> docker.DockerClient:
         folder = Path(env.env.get("DOCKER_CERT_PATH") or env.home / ".docker")
         pair = (str(folder / "cert.pem"), str(folder / "key.pem"))
         tls = TLSConfig(client_cert=pair, ca_cert=str(folder / "ca.pem"), verify=True)
-    return docker.DockerClient(base_url=at.url, tls=tls, version="auto", timeout=60)
+    return docker.DockerClient(base_url=at.url, tls=tls, version="auto", timeout=ANSWER_WITHIN)
 
 
 def detect(host: HostReader) -> tuple[Engine, docker.DockerClient | None]:
     """The engine in use and a client of it; kind "none" and no client where none answers."""
     from docker.errors import DockerException
+    from requests.exceptions import RequestException
 
     at = endpoint(host)
     try:
         client = connect(at, host.platform)
         info, version = client.info(), client.version()
-    except (DockerException, OSError) as error:
+        client.api.timeout = WORK_WITHIN
+    except (DockerException, RequestException, OSError) as error:
         return Engine("none", at, why=f"no engine answers at {at.url or at.source}: {_short(error)}"), None
     return Engine(kind_of(at, info, version, host.platform), at, str(version.get("Version", ""))), client
 
@@ -136,6 +147,8 @@ def _short(error: Exception) -> str:
         return "there is no such socket"
     if "PermissionError" in text or "Permission denied" in text:
         return "permission denied; are you in the group docker?"
+    if "timed out" in text.lower():
+        return f"no answer within {ANSWER_WITHIN} s; does it hang?"
     if "ConnectionRefused" in text or "Connection refused" in text:
         return "connection refused; is it running?"
     return text[:160]

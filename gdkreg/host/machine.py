@@ -97,7 +97,9 @@ class Machine:
         target = Path(os.path.realpath(path))
         fresh = str(files.temporary(target))
         uid, gid = owner or (0, 0)
-        if target.exists():
+        # Whatever lies at this name is not ours: a link there would be followed by root.
+        self._must(["rm", "-f", fresh], path)
+        if commands.run_as_root(["test", "-e", str(target)]).code == 0:
             self._must(["cp", "-p", str(target), fresh], path)  # owner, mode and attributes come along
         else:
             self._must(["install", "-m", "600", "-o", str(uid), "-g", str(gid), "/dev/null", fresh], path)

@@ -80,7 +80,7 @@ def server(root: Path, settings: Settings) -> uvicorn.Server:
     config = uvicorn.Config(
         build(Source(root)),
         host=settings.address,
-        port=settings.registry.auth_port,
+        port=settings.auth_port,
         http=BoundedProtocol,
         ws="none",
         lifespan="off",

@@ -18,7 +18,7 @@ class WriteFile(msgspec.Struct, frozen=True, kw_only=True):
     """Make a file or replace it whole. `before` is what the plan saw there (None: no file).
 
     With `release` the file is the user's again from here on, whatever stood there before us. `preview`
-    stands in a diff for content that is not made yet.
+    stands in a diff for content that is not made yet; `blind` is set where the plan could not read the file.
     """
 
     path: Path
@@ -31,6 +31,7 @@ class WriteFile(msgspec.Struct, frozen=True, kw_only=True):
     secret: bool = False
     release: bool = False
     preview: bytes | None = None
+    blind: bool = False
 
 
 class RemoveFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +62,8 @@ class RunCommand(msgspec.Struct, frozen=True, kw_only=True):
     """Run a command as an explicit argv. `undo` takes it back; `otherwise` is run where it
     fails; with `may_fail` a failure means that there was nothing to do.
 
-    `target` names what it changes, for the journal and the report.
+    `removes` is set where it takes away what an earlier command made. `target` names what it
+    changes, for the journal and the report.
     """
 
     argv: tuple[str, ...]
@@ -71,10 +73,19 @@ class RunCommand(msgspec.Struct, frozen=True, kw_only=True):
     stdin: str = ""
     as_root: bool = False
     otherwise: RunCommand | None = None
+    removes: bool = False
     may_fail: bool = False
 
 
-Action = WriteFile | RemoveFile | MakeFolder | RemoveFolder | RunCommand
+class ForgetFile(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing is done to the machine: a file that we wrote is no longer ours to give back."""
+
+    path: Path
+    reason: str
+    as_root: bool = False
+
+
+Action = WriteFile | RemoveFile | MakeFolder | RemoveFolder | RunCommand | ForgetFile
 
 
 def target(action: Action) -> str:
@@ -83,7 +94,13 @@ def target(action: Action) -> str:
 
 def sentence(action: Action) -> str:
     """One line for a person: what is done, and why."""
-    verb = {WriteFile: "write", RemoveFile: "remove", MakeFolder: "make folder", RemoveFolder: "remove folder"}
+    verb = {
+        WriteFile: "write",
+        RemoveFile: "remove",
+        MakeFolder: "make folder",
+        RemoveFolder: "remove folder",
+        ForgetFile: "forget",
+    }
     if isinstance(action, RunCommand):
         return f"run {shown(action)}  ({action.reason})"
     what = "replace" if isinstance(action, WriteFile) and action.before is not None else verb[type(action)]
@@ -103,8 +120,9 @@ def by_hand(action: Action, pending: Path) -> str:
     if isinstance(action, WriteFile):
         if action.before is not None:
             return f"sudo cp {shlex.quote(str(pending))} {shlex.quote(str(action.path))}"
-        return f"sudo install -m {action.mode:o} {shlex.quote(str(pending))} {shlex.quote(str(action.path))}"
-    if isinstance(action, RemoveFile):
+        owner = f" -o {action.owner[0]} -g {action.owner[1]}" if action.owner else ""
+        return f"sudo install -m {action.mode:o}{owner} {shlex.quote(str(pending))} {shlex.quote(str(action.path))}"
+    if isinstance(action, (RemoveFile, ForgetFile)):
         return f"sudo rm {shlex.quote(str(action.path))}"
     if isinstance(action, MakeFolder):
         return f"sudo install -d -m {action.mode:o} {shlex.quote(str(action.path))}"

@@ -7,12 +7,16 @@ import re
 
 from gdkreg.plan.actions import Action, RemoveFile, WriteFile
 
-_SECRET = re.compile(r"(?im)^([ +-]*[\w.-]*(?:token|secret|password|accesskey|secretkey|private_key)\w*[\"']?\s*[:=]\s*)\S.*$")
+_NAMES = r"token|secret|password|accesskey|secretkey|accountkey|privatekey|private_key|authorization"
+_SECRET = re.compile(rf"(?im)^([ +-]*[\w.-]*(?:{_NAMES})[\w-]*[\"']?[ \t]*[:=][ \t]*)[^\s/|>].*$")
+_BEARER = re.compile(r"(?i)\b(bearer|basic)[ \t]+[\w+/=.~-]{6,}")
+_IN_URL = re.compile(r"(://[^/\s:@]+:)[^@\s]+(?=@)")
 _TOO_LONG = 200
 
 
 def mask(text: str) -> str:
     """The text with the values of keys that hold secrets (token, secret, password…) blotted out."""
+    text = _BEARER.sub(r"\1 ********", _IN_URL.sub(r"\1********", text))
     return _SECRET.sub(r"\1********", text)
 
 

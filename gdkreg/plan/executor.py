@@ -9,6 +9,7 @@ from gdkreg.errors import GdkregError, NeedsRootError
 from gdkreg.host.base import Host, digest
 from gdkreg.plan.actions import (
     Action,
+    ForgetFile,
     MakeFolder,
     RemoveFile,
     RemoveFolder,
@@ -18,7 +19,16 @@ from gdkreg.plan.actions import (
     shown,
     target,
 )
-from gdkreg.plan.journal import Entry, Journal, new_run
+from gdkreg.plan.journal import Entry, Journal, key, new_run
+
+_KINDS = {
+    WriteFile: "write",
+    RemoveFile: "remove",
+    MakeFolder: "folder",
+    RemoveFolder: "unfolder",
+    RunCommand: "run",
+    ForgetFile: "forget",
+}
 
 
 class Executor:
@@ -52,6 +62,20 @@ class Executor:
         self._journal.finish(entry)
         self.done.append(action)
 
+    def skip(self, entry: Entry) -> None:
+        """Note that undoing a change needs nothing done, so that the next undo goes on to the run before."""
+        mark = Entry(
+            run=self._run,
+            seq=self._count(),
+            command=self._command,
+            resource=entry.resource,
+            kind="skip",
+            target=entry.target,
+            undoes=key(entry),
+        )
+        self._journal.begin(mark)
+        self._journal.finish(mark)
+
     def _count(self) -> int:
         self._seq += 1
         return self._seq
@@ -60,14 +84,13 @@ class Executor:
         if not isinstance(action, (WriteFile, RemoveFile)):
             return None
         now = self._host.read(action.path, as_root=action.as_root)
-        if now != action.before:
+        if now != action.before and not (isinstance(action, WriteFile) and action.blind):
             raise GdkregError(f"{action.path} changed while gdkreg was at work", fix=f"gdkreg {self._command}")
         if isinstance(action, RemoveFile):
             return None
         return action.content(self._host) if callable(action.content) else action.content
 
     def _entry(self, resource: str, action: Action, after: bytes | None, undoes: str) -> Entry:
-        kinds = {WriteFile: "write", RemoveFile: "remove", MakeFolder: "folder", RemoveFolder: "unfolder", RunCommand: "run"}
         before = action.before if isinstance(action, (WriteFile, RemoveFile)) else None
         secret = isinstance(action, (WriteFile, RemoveFile)) and action.secret
         if before is not None:
@@ -80,13 +103,14 @@ class Executor:
             seq=self._count(),
             command=self._command,
             resource=resource,
-            kind=kinds[type(action)],
+            kind="unrun" if isinstance(action, RunCommand) and action.removes else _KINDS[type(action)],
             target=target(action),
             before=digest(before),
             after=digest(after),
             mode=info.mode if info and info.kind in {"file", "folder"} else 0o644,
             owner=(info.uid, info.gid) if info else (-1, -1),
             undo=action.undo if isinstance(action, RunCommand) else (),
+            argv=action.argv if isinstance(action, RunCommand) and not action.stdin else (),
             as_root=action.as_root,
             secret=secret,
             undoes=undoes,
@@ -104,7 +128,7 @@ class Executor:
             host.make_folder(action.path, mode=action.mode, owner=action.owner, as_root=action.as_root)
         elif isinstance(action, RemoveFolder):
             host.remove_folder(action.path, as_root=action.as_root)
-        else:
+        elif isinstance(action, RunCommand):
             self._command_line(action)
 
     def _command_line(self, action: RunCommand) -> None:
@@ -146,11 +170,18 @@ def undo(journal: Journal, host: Host, keep_edits: bool) -> list[tuple[Entry, Ac
             plan.append((entry, RemoveFolder(path=path, reason="undo", as_root=entry.as_root)))
         elif entry.kind == "unfolder" and host.info(path) is None:
             plan.append((entry, MakeFolder(path=path, reason="undo", mode=entry.mode, owner=entry.owner, as_root=entry.as_root)))
-        elif entry.kind == "run" and entry.undo:
+        elif entry.kind in {"run", "unrun"} and entry.undo:
             plan.append(
                 (
                     entry,
-                    RunCommand(argv=entry.undo, target=entry.target, reason="undo", as_root=entry.as_root, may_fail=True),
+                    RunCommand(
+                        argv=entry.undo,
+                        undo=entry.argv if entry.kind == "unrun" else (),
+                        target=entry.target,
+                        reason="undo",
+                        as_root=entry.as_root,
+                        may_fail=True,
+                    ),
                 )
             )
     return plan

@@ -36,6 +36,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mode: int = 0o644
     owner: tuple[int, int] = (-1, -1)
     undo: tuple[str, ...] = ()
+    argv: tuple[str, ...] = ()
     as_root: bool = False
     secret: bool = False
     time: float = 0.0
@@ -108,9 +109,11 @@ class Journal:
         """Every file that we wrote and did not give back, by its path."""
         found: dict[Path, Owned] = {}
         for entry in self._entries:
+            path = Path(entry.target)
+            if entry.kind == "forget":
+                found.pop(path, None)
             if entry.kind not in {"write", "remove"}:
                 continue
-            path = Path(entry.target)
             old = found.get(path)
             # Somebody wrote over our file in between: theirs is what to give back.
             kept = old if old and entry.before in {old.written, ""} else None
@@ -134,9 +137,9 @@ class Journal:
         """The commands of a resource that were run and not taken back."""
         active: dict[str, Entry] = {}
         for entry in self._entries:
-            if entry.kind == "run" and entry.resource == resource:
+            if entry.kind in {"run", "unrun"} and entry.resource == resource:
                 active.pop(entry.target, None)
-                if entry.undo and not entry.undoes:
+                if entry.undo and entry.kind == "run":
                     active[entry.target] = entry
         return list(active.values())
 

@@ -32,11 +32,12 @@ def read(root: Path, host: HostReader) -> Settings | None:
 
 def differences(applied: Settings, now: Settings) -> list[str]:
     """What gdk.yml says by now that was not applied, as "key: old → new"."""
-    new = dict(flatten(now))
-    old = dict(flatten(applied))
+    new = msgspec.json.decode(msgspec.json.encode(dict(flatten(now)), enc_hook=str))
+    old = msgspec.json.decode(msgspec.json.encode(dict(flatten(applied)), enc_hook=str))
     # Users count at once: the issuer reads gdk.yml itself, and their hashes are nobody's business.
     keys = [key for key in old if key != "registry.users" and new.get(key) != old[key]]
-    return [f"{key}: {old[key]!r} → {new.get(key)!r}" for key in keys]
+    # Distribution's own settings may hold keys and passwords: only that they differ is said.
+    return [key if key == "registry.config" else f"{key}: {old[key]!r} → {new.get(key)!r}" for key in keys]
 
 
 class Applied(msgspec.Struct, frozen=True):

@@ -10,13 +10,13 @@ from gdkreg.host.base import HostReader
 from gdkreg.options import Options
 from gdkreg.plan.journal import FOLDER, Journal
 from gdkreg.plan.reconcile import Resource
-from gdkreg.resources import runner_config
+from gdkreg.resources import hosts_text, runner_config
 from gdkreg.resources.applied import Applied
 from gdkreg.resources.certificates import Certificate, Jwks
 from gdkreg.resources.container_files import ContainerFiles
 from gdkreg.resources.docker_trust import DockerTrust
 from gdkreg.resources.first_user import FirstUserFile
-from gdkreg.resources.hosts import Hosts
+from gdkreg.resources.hosts import HOSTS, Hosts
 from gdkreg.resources.loopback import Loopback
 from gdkreg.resources.owned import OwnedFiles
 from gdkreg.resources.persist_alias import PersistAlias
@@ -43,7 +43,7 @@ class Catalog:
         return (
             *self.address(),
             *self.certificates(),
-            Jwks(self._settings.root / "localhost.crt", self._settings.root / "jwks.json", self._files("jwks.json")),
+            self.jwks(),
             *self.of_the_issuer(),
             self.docker_trust(),
             *self.runners(),
@@ -61,7 +61,8 @@ class Catalog:
     def address(self) -> tuple[Resource, ...]:
         settings, system = self._settings, self._host.platform.system
         added = tuple(entry.target.removeprefix("address ") for entry in self._journal.commands("loopback"))
-        loopback = Loopback(settings.address, system, added, persisted=settings.registry.persist_alias)
+        shared = hosts_text.others(self._host.read(HOSTS) or b"", str(settings.root))
+        loopback = Loopback(settings.address, system, added, persisted=settings.registry.persist_alias, shared=shared)
         return (
             loopback,
             PersistAlias(
@@ -95,6 +96,10 @@ class Catalog:
             renew="token" in self._options.renew,
         )
         return tls, token
+
+    def jwks(self) -> Jwks:
+        root = self._settings.root
+        return Jwks(root / "localhost.crt", root / "jwks.json", self._files("jwks.json"))
 
     def container_files(self) -> ContainerFiles:
         settings, platform = self._settings, self._host.platform
@@ -140,4 +145,5 @@ class Catalog:
         files = self._files("runner_config")
         paths = dict.fromkeys([*files.ours(), *([self._options.runner] if self._options.runner else [])])
         wanted = runner_config.wanted(self._settings, self._host.platform, self._options.pull_policy)
-        return tuple(RunnerConfig(path, wanted, files) for path in paths)
+        uid, named = self._host.platform.uid, self._options.runner
+        return tuple(RunnerConfig(path, wanted, files, uid, path == named) for path in paths)

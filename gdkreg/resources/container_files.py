@@ -12,6 +12,8 @@ from gdkreg.plan.actions import Action, MakeFolder, RunCommand
 from gdkreg.plan.reconcile import Note
 from gdkreg.resources.owned import FileState, OwnedFiles
 
+UNREAD = b"(not readable)"
+
 
 class CopiesState(msgspec.Struct, frozen=True):
     """Each copy with the bytes it has to have, and who owns the storage folder."""
@@ -40,6 +42,8 @@ class ContainerFiles(msgspec.Struct, frozen=True):
     def inspect(self, host: HostReader) -> CopiesState:
         wanted = {self.folder / source.name: host.read(source) for source in self.sources} if self.owner else {}
         storage = host.info(self.storage)
+        if storage is not None and storage.kind == "symlink":
+            storage = host.info(self.storage.parent / storage.target)
         return CopiesState(
             copies=[(self._look(host, path, content), content) for path, content in wanted.items()],
             former=[self._look(host, path, None) for path in self.files.ours() if path not in wanted],
@@ -54,7 +58,7 @@ class ContainerFiles(msgspec.Struct, frozen=True):
             now = host.read(path)
         except GdkregError:
             known = owned is not None and content is not None and owned.written == digest(content)
-            now = content if known else host.read(path, as_root=True)
+            return FileState(path, content if known else UNREAD, info, owned)
         return FileState(path, now, info, owned)
 
     def plan(self, state: CopiesState, present: bool) -> list[Action]:
@@ -71,6 +75,7 @@ class ContainerFiles(msgspec.Struct, frozen=True):
                 f"only user {self.owner[0] if self.owner else ''} may read it",
                 mode=0o400,
                 owner=self.owner,
+                blind=file.content == UNREAD,
                 as_root=True,
                 secret=True,
             )
@@ -81,7 +86,7 @@ class ContainerFiles(msgspec.Struct, frozen=True):
 
     def _give(self, to: tuple[int, int], back: tuple[int, int]) -> RunCommand:
         def argv(owner: tuple[int, int]) -> tuple[str, ...]:
-            return ("chown", "-R", f"{owner[0]}:{owner[1]}", str(self.storage))
+            return ("chown", "-R", f"{owner[0]}:{owner[1]}", f"{self.storage}/.")
 
         return RunCommand(
             argv=argv(to), undo=argv(back), target=f"owner of {self.storage}", reason="the registry writes there", as_root=True

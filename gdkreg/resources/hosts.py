@@ -43,7 +43,7 @@ class Hosts(msgspec.Struct, frozen=True):
         parts = hosts_text.split(state.content, root)
         if not (present and self.names):
             wanted = parts.before + parts.after
-            return self._write(state, wanted, "our names are no longer wanted")
+            return self._write(state, wanted, "our names are no longer wanted", release=True)
         mapped = hosts_text.mapped(parts.before, self.names)
         above = state.content.count(b"\n") - parts.after.count(b"\n")
         for item in hosts_text.mapped(parts.after, self.names):
@@ -73,7 +73,7 @@ class Hosts(msgspec.Struct, frozen=True):
                 )
         return frozenset(item.name for item in elsewhere)
 
-    def _write(self, state: HostsState, wanted: bytes, reason: str) -> list[Action]:
+    def _write(self, state: HostsState, wanted: bytes, reason: str, *, release: bool = False) -> list[Action]:
         if wanted == state.content:
             return []
         if state.info is not None and state.info.kind == "symlink":
@@ -91,6 +91,7 @@ class Hosts(msgspec.Struct, frozen=True):
                 before=state.content if state.info else None,
                 mode=mode,
                 as_root=True,
+                release=release,
             )
         ]
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 import msgspec
 
 _BOM = b"\xef\xbb\xbf"
-_TAKEN = b"# gdkreg took over: "
-_TAKEN_OPEN = b"# gdkreg took over (last line, no newline): "
+_TAKEN = b"# gdkreg took over for "
+_OPEN = b"last line, no newline: "
 _REST = b" # the rest of the line above, by gdkreg"
 _BEGIN = b"# >>> gdkreg "
 _END = b"# <<< gdkreg "
@@ -47,6 +47,10 @@ def _begin(root: str) -> bytes:
     return _BEGIN + root.encode() + b" >>> managed"
 
 
+def _taken(root: str) -> bytes:
+    return _TAKEN + root.encode() + b": "
+
+
 def _end(root: str) -> bytes:
     return _END + root.encode() + b" <<<"
 
@@ -56,7 +60,7 @@ def split(content: bytes, root: str) -> Parts:
     begin, end = _begin(root), _end(root)
     start = _line_at(content, begin)
     if start < 0:
-        body, taken = _untake(content)
+        body, taken = _untake(content, root)
         return Parts(body, b"", False, taken)
     stop = _line_at(content, end, start)
     head_end = _after_line(content, start)
@@ -69,8 +73,8 @@ def split(content: bytes, root: str) -> Parts:
     after = foreign + content[_after_line(content, inner_stop) if stop >= 0 else inner_stop :]
     if joined and not after:
         before = before.removesuffix(b"\n").removesuffix(b"\r")
-    before, taken_before = _untake(before)
-    after, taken_after = _untake(after)
+    before, taken_before = _untake(before, root)
+    after, taken_after = _untake(after, root)
     return Parts(before, after, True, taken_before | taken_after)
 
 
@@ -81,7 +85,7 @@ def remove(content: bytes, root: str) -> bytes:
 
 def add(parts: Parts, names: Mapping[str, str], root: str, take: frozenset[str]) -> bytes:
     """The file with the block in its place (else at the end), and the names of `take` taken out of the user's lines."""
-    before, after = (_take(piece, take) for piece in (parts.before, parts.after))
+    before, after = (_take(piece, take, root) for piece in (parts.before, parts.after))
     if not names:
         return before + after
     eol = b"\r\n" if b"\r\n" in parts.before or b"\r\n" in parts.after else b"\n"
@@ -128,7 +132,7 @@ def _parse(line: bytes) -> tuple[str, list[str]]:
     return (fields[0], fields[1:]) if fields else ("", [])
 
 
-def _take(content: bytes, names: frozenset[str]) -> bytes:
+def _take(content: bytes, names: frozenset[str], root: str) -> bytes:
     """Comment out each line that maps one of the names; its other names go on working on a line below it."""
     if not names:
         return content
@@ -143,10 +147,10 @@ def _take(content: bytes, names: frozenset[str]) -> bytes:
         rest = [name for name in listed if name.lower() not in lower]
         ending = line[len(line.rstrip(b"\r\n")) :]
         if not rest:
-            out.append(_TAKEN + line)
+            out.append(_taken(root) + line)
             continue
         kept = " ".join([address, *rest]).encode() + _REST
-        out.append(_TAKEN + line if ending else _TAKEN_OPEN + line + b"\n")
+        out.append(_taken(root) + (line if ending else _OPEN + line + b"\n"))
         out.append(kept + ending)
     return bom + b"".join(out)
 
@@ -157,30 +161,49 @@ def _lines(content: bytes) -> list[bytes]:
     return [line + b"\n" for line in whole] + ([tail] if tail else [])
 
 
-def _untake(content: bytes) -> tuple[bytes, frozenset[str]]:
-    """Put taken lines back as they were; gives the names that had been taken, too."""
-    if _TAKEN not in content and _TAKEN_OPEN not in content:
+def _untake(content: bytes, root: str) -> tuple[bytes, frozenset[str]]:
+    """Put taken lines back as they were; gives the names that had been taken, too.
+
+    A rest line that the user changed since counts: its names are kept beside the ones that come back.
+    """
+    mark = _taken(root)
+    if mark not in content:
         return content, frozenset()
     out: list[bytes] = []
     taken: set[str] = set()
-    last: list[str] = []
+    last: tuple[str, list[str]] | None = None
     bom = _BOM if content.startswith(_BOM) else b""
     for line in _lines(content[len(bom) :]):
-        if line.startswith((_TAKEN, _TAKEN_OPEN)):
-            opened = line.startswith(_TAKEN_OPEN)
-            original = line.removeprefix(_TAKEN_OPEN if opened else _TAKEN)
-            out.append(original.removesuffix(b"\n") if opened else original)
-            last = _parse(original)[1]
-            taken.update(last)
-        elif last and line.rstrip(b"\r\n").endswith(_REST):
-            taken.difference_update(_parse(line)[1])
-            last = []
+        if line.startswith(mark):
+            original = line.removeprefix(mark)
+            opened = original.startswith(_OPEN)
+            out.append(original.removeprefix(_OPEN).removesuffix(b"\n") if opened else original)
+            last = _parse(out[-1])
+            taken.update(last[1])
+        elif last is not None and line.rstrip(b"\r\n").endswith(_REST):
+            address, names = _parse(line)
+            taken.difference_update(names)
+            if address != last[0] or not set(names) <= set(last[1]) or names != [name for name in last[1] if name in names]:
+                ending = line[len(line.rstrip(b"\r\n")) :]
+                came_back = [name for name in last[1] if name in taken]
+                out[-1] = " ".join([address, *names, *came_back]).encode() + ending
+            last = None
         else:
             if out and not out[-1].endswith(b"\n"):
                 out.append(b"\n")  # lines were added behind what used to be the last one
             out.append(line)
-            last = []
+            last = None
     return bom + b"".join(out), frozenset(taken)
+
+
+def others(content: bytes, root: str) -> frozenset[str]:
+    """The addresses in blocks of other roots."""
+    found: set[str] = set()
+    for line in re.findall(rb"(?m)^[0-9.]+ \S+ # gdkreg\r?$", content):
+        at = content.find(line)
+        if _root_around(content, at) not in {"", root}:
+            found.add(line.split()[0].decode())
+    return frozenset(found)
 
 
 def _line_at(content: bytes, marker: bytes, start: int = 0) -> int:

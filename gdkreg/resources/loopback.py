@@ -28,12 +28,13 @@ class LoopbackState(msgspec.Struct, frozen=True):
 
 
 class Loopback(msgspec.Struct, frozen=True):
-    """`ours` are the addresses that the journal says we added; `wanted` is False where nothing is to listen."""
+    """`ours` are the addresses that the journal says we added, `shared` those that another root uses too."""
 
     address: str
     system: System
     ours: tuple[str, ...] = ()
     persisted: bool = False
+    shared: frozenset[str] = frozenset()
     name: str = "loopback"
 
     @property
@@ -77,7 +78,7 @@ class Loopback(msgspec.Struct, frozen=True):
 
     def plan(self, state: LoopbackState, present: bool) -> list[Action]:
         wanted = present and self.needed
-        stale = [address for address in self.ours if address != self.address or not wanted]
+        stale = [address for address in self.ours if (address != self.address or not wanted) and address not in self.shared]
         actions: list[Action] = []
         for address in stale:
             actions += [
@@ -138,11 +139,15 @@ class Loopback(msgspec.Struct, frozen=True):
     def _remove(self, item: Interface, state: LoopbackState) -> RunCommand:
         base = item.name.partition(":")[0]
         argv: tuple[str, ...] = ("ip", "address", "del", f"{item.address}/32", "dev", base)
+        back: tuple[str, ...] = ("ip", "address", "add", f"{item.address}/32", "dev", "lo", "label", _LABEL)
         if self.system == "darwin":
             argv = ("ifconfig", "lo0", "-alias", item.address)
+            back = ("ifconfig", "lo0", "alias", item.address, "255.255.255.255")
         elif base == DUMMY and sum(other.name == DUMMY for other in state.interfaces) == 1:
             argv = ("ip", "link", "del", DUMMY)
-        return RunCommand(argv=argv, target=f"address {item.address}", reason="the alias is ours", as_root=True)
+        return RunCommand(
+            argv=argv, undo=back, target=f"address {item.address}", reason="the alias is ours", as_root=True, removes=True
+        )
 
     def notes(self, state: LoopbackState) -> list[Note]:
         if not self.needed:
@@ -179,6 +184,6 @@ def _covering(address: str, interfaces: list[Interface]) -> Interface | None:
     wanted = ipaddress.IPv4Address(address)
     for item in interfaces:
         network = ipaddress.IPv4Interface(f"{item.address}/{item.prefix}").network
-        if item.prefix < 32 and item.address != address and wanted in network:
+        if item.prefix < 32 and item.address != address and wanted in network and not network.is_loopback:
             return item
     return None

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from gdkreg.host.base import FileInfo, HostReader, digest
-from gdkreg.plan.actions import Action, Content, RemoveFile, WriteFile
+from gdkreg.plan.actions import Action, Content, ForgetFile, RemoveFile, WriteFile
 from gdkreg.plan.journal import Journal, Owned
 
 
@@ -55,6 +55,7 @@ class OwnedFiles(msgspec.Struct, frozen=True):
         as_root: bool = False,
         secret: bool = False,
         preview: bytes | None = None,
+        blind: bool = False,
     ) -> list[Action]:
         """The write that brings a file to its content and mode; none where it has them."""
         if state.content is not None and state.content == content and state.info is not None:
@@ -72,16 +73,21 @@ class OwnedFiles(msgspec.Struct, frozen=True):
                 as_root=as_root,
                 secret=secret,
                 preview=preview,
+                blind=blind,
             )
         ]
 
     def release(self, state: FileState, reason: str = "no longer wanted") -> list[Action]:
         """The action that gives back what stood there before us. Raises `GdkregError` where it was edited since."""
         owned = state.owned
-        if owned is None or state.content is None:
+        if owned is None:
             return []
-        if not state.ours:
-            if self.keep_edits or digest(state.content) == owned.original:
+        if state.content is None and not owned.original:
+            return [ForgetFile(path=state.path, reason="it is gone already")]
+        if state.content is not None and not state.ours:
+            if digest(state.content) == owned.original:
+                return [ForgetFile(path=state.path, reason="it is as it was before gdkreg")]
+            if self.keep_edits:
                 return []
             raise self.journal.edited(state.path, owned.written, state.content, owned.secret, "down")
         if not owned.original:

@@ -10,7 +10,7 @@ from gdkreg.config.settings import Settings
 from gdkreg.config.values import is_loopback
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import HostReader, Platform
-from gdkreg.plan.actions import Action, WriteFile
+from gdkreg.plan.actions import Action, ForgetFile, WriteFile
 from gdkreg.plan.journal import Journal
 from gdkreg.plan.reconcile import Note
 from gdkreg.resources import runner_text
@@ -31,15 +31,32 @@ def usual_places(settings: Settings, host: HostReader) -> list[Path]:
     if "runner.config_file" in settings.origin:
         return [own]
     candidates = [own, host.platform.home / ".gitlab-runner/config.toml", Path("/etc/gitlab-runner/config.toml")]
-    return [path for path in candidates if host.info(path) is not None]
+    return [path for path in candidates if host.info(path) is not None or _behind_a_closed_door(path, host)]
+
+
+def _behind_a_closed_door(path: Path, host: HostReader) -> bool:
+    """Whether its folder is root's alone, as Debian's /etc/gitlab-runner: the file may be there."""
+    folder = host.info(path.parent)
+    return folder is not None and host.platform.uid not in {0, folder.uid} and not folder.mode & 0o005
+
+
+def has_docker_runner(path: Path, host: HostReader) -> bool:
+    """Whether `up` has anything to patch there."""
+    try:
+        text = (host.read(path, as_root=True) or b"").decode()
+        return any(item.patched for item in runner_text.patch(text, Wanted("/x:/y", {}))[1])
+    except (GdkregError, UnicodeDecodeError):
+        return False
 
 
 class RunnerConfig(msgspec.Struct, frozen=True):
-    """One runner file. Refreshed by `reconfigure` once `runner-patch` was asked for."""
+    """One runner file. Refreshed by `reconfigure` once `runner-patch` was asked for; an error is one only where it is `named`."""
 
     path: Path
     wanted: Wanted
     files: OwnedFiles
+    uid: int = 0
+    named: bool = True
     name: str = "runner_config"
 
     def inspect(self, host: HostReader) -> FileState:
@@ -48,12 +65,15 @@ class RunnerConfig(msgspec.Struct, frozen=True):
 
     def plan(self, state: FileState, present: bool) -> list[Action]:
         if state.content is None:
-            if present:
+            if present and self.named:
                 raise GdkregError(f"there is no {self.path}", fix="gitlab-runner register, or gdkreg runner-patch FILE")
-            return []
+            # The user removed the file; it is not for us to bring it back.
+            return [ForgetFile(path=self.path, reason="it is gone")] if state.owned and not present else []
         try:
             return self._patch(state) if present else self._remove(state)
         except GdkregError as error:
+            if not self.named:
+                return []
             if error.what.startswith(str(self.path)):
                 raise
             raise GdkregError(f"{self.path}: {error.what}", why=error.why, fix=error.fix) from None
@@ -99,7 +119,7 @@ class RunnerConfig(msgspec.Struct, frozen=True):
                 reason="what is not ours stays" if release else "certificates and host names for the jobs",
                 before=old.encode(),
                 mode=info.mode if info and info.kind == "file" else 0o600,
-                as_root=self.path.is_relative_to("/etc"),
+                as_root=info is None or info.uid != self.uid,
                 release=release,
             )
         ]
@@ -110,9 +130,9 @@ class RunnerConfig(msgspec.Struct, frozen=True):
 
     def notes(self, state: FileState) -> list[Note]:
         try:
-            pending = self.plan(state, True)
+            pending = msgspec.structs.replace(self, named=True).plan(state, True)
         except GdkregError as error:
-            return [Note("error", error.what, error.fix)]
+            return [Note("error" if self.named else "warning", error.what, error.fix)]
         if not pending:
             return [Note("ok", str(self.path))]
         who = "somebody else wrote over it, perhaps gdk reconfigure" if state.overwritten else "not what gdk.yml says"

@@ -70,42 +70,63 @@ def _patched(text: str, mount: str, hosts: tuple[tuple[str, str], ...], pull_pol
 
 def take_back(current: str, original: str, written: str) -> str:
     """The current text without what we put in between `original` and `written`; the user's later edits stay."""
-    document, before, ours = _parse(current), _parse(original), _parse(written)
-    old, new = ({_identity(item): item for item in _runners(part)} for part in (before, ours))
-    for runner in _runners(document):
-        key = _identity(runner)
-        if key not in new or "docker" not in runner:
+    document, before, ours = (_runners_of(text) for text in (current, original, written))
+    for position, runner in enumerate(document[1]):
+        if not isinstance(runner.get("docker"), Mapping):
             continue
-        first = old.get(key, {}).get("docker", {})
-        ours_table, table = new[key].get("docker", {}), runner["docker"]
+        table = runner["docker"]
+        at = _same_runner(runner, position, len(document[1]), ours[1])
+        if at is None:  # a runner that was not there: only exactly what we write is ours
+            for name in ("volumes", "extra_hosts"):
+                strings = [
+                    {item for one in part for item in _strings(one.get("docker", {}).get(name))} for part in (ours[1], before[1])
+                ]
+                _put(table, name, [item for item in _strings(table.get(name)) if item not in strings[0] - strings[1]])
+            continue
+        first, ours_table = before[1][at].get("docker", {}), ours[1][at].get("docker", {})
         for name in ("volumes", "extra_hosts"):
             had, put = _strings(first.get(name)), _strings(ours_table.get(name))
-            _put(table, name, _without_ours(_strings(table.get(name)), had, put), drop_empty=name not in first)
+            _put(table, name, _without_ours(name, _strings(table.get(name)), had, put), drop_empty=name not in first)
         if table.get("pull_policy") == ours_table.get("pull_policy") != first.get("pull_policy"):
             if "pull_policy" in first:
                 table["pull_policy"] = first["pull_policy"]
             else:
                 del table["pull_policy"]
-        if not table and "docker" not in old.get(key, {}):
+        if not table and "docker" not in before[1][at]:
             del runner["docker"]
-    return _dump(document, current)
+    return _dump(document[0], current)
 
 
-def _without_ours(now: list[str], had: list[str], put: list[str]) -> list[str]:
+def _runners_of(text: str) -> tuple[tomlkit.TOMLDocument, list[Any]]:
+    document = _parse(text)
+    return document, _runners(document)
+
+
+def _same_runner(runner: Mapping[str, Any], position: int, count: int, others: list[Any]) -> int | None:
+    """Which of the others it is: by all that names it, else by its name or token alone, else by its place."""
+    for keys in (("name", "id", "token", "url"), ("id", "token"), ("name",), ("token",)):
+        wanted = [runner.get(key) for key in keys]
+        found = [at for at, other in enumerate(others) if [other.get(key) for key in keys] == wanted]
+        if len(found) == 1 and any(wanted):
+            return found[0]
+    return position if count == len(others) else None
+
+
+def _without_ours(key: str, now: list[str], had: list[str], put: list[str]) -> list[str]:
     """`now` without what `put` added to `had`; an item that ours replaced comes back in its place."""
-    lost = {_slot(item): item for item in had if item not in put}
+    lost = {_slot(key, item): item for item in had if item not in put}
     out: list[str] = []
     for item in now:
         if item in had or item not in put:
             out.append(item)
-        elif _slot(item) in lost:
-            out.append(lost[_slot(item)])
+        elif _slot(key, item) in lost:
+            out.append(lost[_slot(key, item)])
     return out
 
 
-def _slot(item: str) -> str:
+def _slot(key: str, item: str) -> str:
     """What two entries cannot share: a mount's target, an extra host's name."""
-    return _target(item) if item.startswith(("/", ".", "~")) else item.partition(":")[0].lower()
+    return _target(item) if key == "volumes" else item.partition(":")[0].lower()
 
 
 def same_items(one: str, other: str) -> bool:

@@ -46,7 +46,7 @@ class Auth:
         """Of what it was started with; users and key are read anew while it runs."""
         certificate = self._host.read(self._settings.root / "registry_host.crt") or b""
         settings = self._settings
-        parts = [settings.address, settings.registry.auth_port, settings.registry.self_signed, certificate]
+        parts = [settings.address, settings.auth_port, settings.registry.self_signed, certificate]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
 
     def start(self) -> str:
@@ -80,7 +80,7 @@ class Auth:
         return "recreated" if running is not None else "started"
 
     def _check_place(self) -> None:
-        address, port = self._settings.address, self._settings.registry.auth_port
+        address, port = self._settings.address, self._settings.auth_port
         error = network.can_bind(address, port)
         if error is None:
             return
@@ -97,7 +97,7 @@ class Auth:
 
     def answers(self) -> bool:
         """Whether a GitLab-like /jwt/auth answers at its place."""
-        return asks_for_tokens(self._settings.scheme, self._settings.address, self._settings.registry.auth_port, "/jwt/auth")
+        return asks_for_tokens(self._settings.scheme, self._settings.address, self._settings.auth_port, "/jwt/auth")
 
     def stop(self) -> bool:
         return self._daemon.stop()

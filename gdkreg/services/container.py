@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import LogConfig
+from requests.exceptions import RequestException
 
 from gdkreg.engines.detect import Engine
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Platform
 from gdkreg.resources.registry_config import CONFIG
-from gdkreg.services.launch import LABEL_DIGEST, LABEL_ROOT, Launch
+from gdkreg.services.launch import LABEL_DIGEST, LABEL_ROOT, Launch, container_name
 
 if TYPE_CHECKING:
     import docker
@@ -26,13 +29,35 @@ _HEALTH = (
 )
 
 
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+def _spoken(method: Callable[Given, Result]) -> Callable[Given, Result]:
+    """An engine that answers with an error, or no longer, as a sentence."""
+
+    @functools.wraps(method)
+    def guarded(*args: Given.args, **options: Given.kwargs) -> Result:
+        try:
+            return method(*args, **options)
+        except (DockerException, RequestException) as error:
+            raise GdkregError(
+                "the container engine does not do what it should", why=_reason(error), fix="docker info; gdkreg doctor"
+            ) from None
+
+    return guarded
+
+
 class ContainerRuntime:
     """Implements `registry.Runtime` with a container that carries our label."""
 
     name = "docker"
 
-    def __init__(self, launch: Launch, platform: Platform, engine: Engine, client: docker.DockerClient) -> None:
-        self._launch = launch
+    def __init__(
+        self, root: Path, launch: Callable[[], Launch], platform: Platform, engine: Engine, client: docker.DockerClient
+    ) -> None:
+        self._root = root
+        self._build = launch  # only what starts needs it: a broken configuration must not keep a registry running
         self._platform = platform
         self._engine = engine
         self._client = client
@@ -40,9 +65,14 @@ class ContainerRuntime:
         self._id = ""
         self._image: dict[str, Any] | None = None
 
+    @property
+    def _launch(self) -> Launch:
+        return self._build()
+
+    @_spoken
     def _find(self) -> dict[str, Any] | None:
         """Our container of this root, in whatever state."""
-        found = self._api.containers(all=True, filters={"label": f"{LABEL_ROOT}={self._launch.root}"})
+        found = self._api.containers(all=True, filters={"label": f"{LABEL_ROOT}={self._root}"})
         return found[0] if found else None
 
     def running(self) -> str | None:
@@ -54,8 +84,9 @@ class ContainerRuntime:
 
     def describe(self) -> str:
         found = self._find()
-        return f"container {self._launch.name}, {found['Status']}" if found else ""
+        return f"container {container_name(self._root)}, {found['Status']}" if found else ""
 
+    @_spoken
     def image(self) -> dict[str, Any]:
         """Raises `GdkregError` where the image is not here."""
         if self._image is not None:
@@ -94,6 +125,7 @@ class ContainerRuntime:
         gid = self._platform.gid if self._launch.gid is None else self._launch.gid
         return f"{uid}:{gid}"
 
+    @_spoken
     def start(self) -> None:
         image = self.image()
         old = self._find()
@@ -145,6 +177,7 @@ class ContainerRuntime:
             return False
         return True
 
+    @_spoken
     def died(self) -> str:
         state = self._api.inspect_container(self._id)["State"]
         if state["Status"] in {"running", "created"}:
@@ -152,6 +185,7 @@ class ContainerRuntime:
         self._api.stop(self._id, timeout=0)  # a restart policy would try for ever
         return f"the container exited with code {state.get('ExitCode')}"
 
+    @_spoken
     def stop(self) -> bool:
         found = self._find()
         if found is None or found["State"] not in {"running", "restarting", "paused"}:
@@ -159,6 +193,7 @@ class ContainerRuntime:
         self._api.stop(found["Id"], timeout=5)
         return True
 
+    @_spoken
     def remove(self) -> None:
         found = self._find()
         if found is not None:
@@ -182,6 +217,7 @@ class ContainerRuntime:
             *whole, rest = (rest + piece).split(b"\n")
             yield from (line.decode(errors="replace") for line in whole)
 
+    @_spoken
     def rival(self) -> str:
         """A running container that mounts this root's registry folder and is not ours: GDK's own registry."""
         inside = f"{self._launch.root}/registry"
@@ -202,6 +238,6 @@ def _command(image: dict[str, Any]) -> list[str] | None:
     return [str(CONFIG)]
 
 
-def _reason(error: DockerException) -> str:
+def _reason(error: Exception) -> str:
     text = str(getattr(error, "explanation", None) or error)
     return text.replace("driver failed programming external connectivity on endpoint", "").strip()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
@@ -63,7 +62,8 @@ class Daemon:
 
     def remove(self) -> None:
         self.stop()
-        shutil.rmtree(self.log.parent, ignore_errors=True)
+        for path in self.log.parent.glob(f"{self.log.name}*"):
+            path.unlink(missing_ok=True)
 
     def last_lines(self, count: int) -> list[str]:
         return list(self.lines(count, follow=False, since=None))

@@ -66,6 +66,10 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(whole).hexdigest()[:16]
 
 
+def container_name(root: Path) -> str:
+    return f"gdkreg-registry-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
+
+
 def build(settings: Settings, host: HostReader) -> Launch:
     """From the applied settings and the files that they made. Raises `GdkregError` where a file is missing."""
     root, registry = settings.root, settings.registry
@@ -73,7 +77,12 @@ def build(settings: Settings, host: HostReader) -> Launch:
     raw = host.read(path)
     if raw is None:
         raise GdkregError(f"{path} is missing", fix="gdkreg reconfigure")
-    parsed = yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    try:
+        parsed = yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise GdkregError(f"{path} is broken", why="somebody else wrote over it", fix="gdkreg reconfigure")
     own = {
         config.TLS_CERTIFICATE: root / "registry_host.crt",
         config.TLS_KEY: _for_user(settings, host, root / "registry_host.key"),
@@ -87,7 +96,7 @@ def build(settings: Settings, host: HostReader) -> Launch:
     tls = _tls_certificate(parsed)
     return Launch(
         root=root,
-        name=f"gdkreg-registry-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}",
+        name=container_name(root),
         address=settings.address,
         port=registry.port,
         inside_port=registry.port,
@@ -109,7 +118,7 @@ def build(settings: Settings, host: HostReader) -> Launch:
 
 
 def _tls_certificate(parsed: dict[str, Any]) -> Path | None:
-    tls = parsed.get("http", {}).get("tls") or {}
+    tls = (parsed.get("http") or {}).get("tls") or {}
     return Path(tls["certificate"]) if tls.get("certificate") else None
 
 

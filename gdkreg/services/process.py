@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gdkreg.errors import GdkregError
@@ -18,7 +18,7 @@ def find_binary(launch: Launch, platform: Platform) -> str | None:
     """registry.bin, GDK's own build, then `registry` or `docker-registry` on PATH."""
     path = platform.env.get("PATH")
     if launch.binary:
-        given = launch.root / Path(launch.binary).expanduser()
+        given = launch.root / os.path.expanduser(launch.binary)
         return str(given) if os.access(given, os.X_OK) and given.is_file() else shutil.which(launch.binary, path=path)
     built = launch.root / "container-registry" / "bin" / "registry"
     if os.access(built, os.X_OK):
@@ -31,10 +31,14 @@ class ProcessRuntime:
 
     name = "process"
 
-    def __init__(self, launch: Launch, platform: Platform) -> None:
-        self._launch = launch
+    def __init__(self, root: Path, launch: Callable[[], Launch], platform: Platform) -> None:
+        self._build = launch  # only what starts needs it: a broken configuration must not keep a registry running
         self._platform = platform
-        self.daemon = Daemon(launch.root / FOLDER, "registry")
+        self.daemon = Daemon(root / FOLDER, "registry")
+
+    @property
+    def _launch(self) -> Launch:
+        return self._build()
 
     def wanted(self) -> str:
         binary = self._binary()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import ssl
 from pathlib import Path
@@ -30,7 +31,7 @@ def ask(address: str, port: int, certificate: Path | None, timeout: float = 2.0)
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if certificate is None:
                 return _exchange(plain, address, port)
-            wanted = ssl.PEM_cert_to_DER_cert(certificate.read_text())
+            wanted = first_certificate(certificate)
             with _context().wrap_socket(plain, server_hostname=None) as secure:
                 if secure.getpeercert(binary_form=True) != wanted:
                     return Answer("other certificate", "it shows a certificate that is not registry_host.crt")
@@ -44,6 +45,15 @@ def ask(address: str, port: int, certificate: Path | None, timeout: float = 2.0)
         return Answer("no answer", f"no answer within {timeout:g} s")
     except OSError as error:
         return Answer("no route" if error.errno in {99, 101, 113, 49, 65} else "no answer", str(error))
+
+
+def first_certificate(path: Path) -> bytes:
+    """The DER of a PEM file's first certificate, whatever text stands around it; empty where there is none."""
+    found = re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", path.read_text(errors="replace"), re.DOTALL)
+    try:
+        return ssl.PEM_cert_to_DER_cert(found[0]) if found else b""
+    except ValueError:
+        return b""
 
 
 def _context() -> ssl.SSLContext:

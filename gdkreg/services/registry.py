@@ -87,7 +87,7 @@ class Registry:
     # choosing
 
     def _process(self) -> ProcessRuntime:
-        return ProcessRuntime(self.launch, self._host.platform)
+        return ProcessRuntime(self._settings.root, lambda: self.launch, self._host.platform)
 
     def _container(self) -> tuple[Any, str]:
         """The container runtime, or None and why not. The engine is asked once."""
@@ -104,9 +104,10 @@ class Registry:
             return None, engine.why
         if not engine.local:
             return None, f"the engine at {engine.endpoint.url} is not on this machine"
-        return ContainerRuntime(self.launch, self._host.platform, engine, client), f"{engine.kind} engine {engine.version}"
+        runtime = ContainerRuntime(self._settings.root, lambda: self.launch, self._host.platform, engine, client)
+        return runtime, f"{engine.kind} engine {engine.version}"
 
-    def choose(self) -> tuple[Runtime, str]:
+    def choose(self, *, pull: bool = True) -> tuple[Runtime, str]:
         """The runtime that gdk.yml asks for and why it is that one. Raises `GdkregError` where none can run."""
         kind = self._settings.registry.runtime
         if kind == "process":
@@ -115,6 +116,8 @@ class Registry:
         if container is not None:
             if container.has_image():
                 return container, why
+            if not pull:
+                return container, f"{why}, once the image {self.launch.image} is pulled"
             try:
                 container.pull(self._progress)
                 return container, f"{why}, image pulled"
@@ -128,12 +131,25 @@ class Registry:
         binary = "; nor is there a registry binary (gdkreg config set registry.bin PATH)" if kind == "auto" else ""
         raise GdkregError("there is nothing to run the registry with", why=why + binary, fix=fix)
 
+    def _recorded(self) -> list[str]:
+        """The runtimes that were started and not removed, the last one first."""
+        return (self._host.read(self._record) or b"").decode().split()
+
     def current(self) -> Runtime | None:
-        """The runtime that was started last; None where it cannot be asked."""
-        kind = (self._host.read(self._record) or b"").decode()
+        """The runtime that was started last. Raises `GdkregError` where its engine does not answer; None before any start."""
+        kinds = self._recorded()
+        return self._runtime(kinds[0]) if kinds else None
+
+    def _runtime(self, kind: str) -> Runtime:
         if kind == "process":
             return self._process()
-        return self._container()[0] if kind == "docker" else None
+        container, why = self._container()
+        if container is None:
+            raise GdkregError(
+                "cannot tell whether the registry's container runs", why=why, fix="start the engine, then the same command again"
+            )
+        runtime: Runtime = container
+        return runtime
 
     # the verbs
 
@@ -141,9 +157,8 @@ class Registry:
         """Start, or replace what runs with other settings; returns once /v2/ answers. Raises `GdkregError`."""
         begin = time.monotonic()
         runtime, why = self.choose()
-        before = self.current()
-        if before is not None and before.name != runtime.name:
-            before.remove()  # it would hold the port, and `down` would not find it
+        others = [kind for kind in self._recorded() if kind != runtime.name]
+        left = self._without(others)
         running, wanted = runtime.running(), runtime.wanted()
         if running == wanted and (answer := self._ask()).verdict == "ready":
             return self._report("already running", runtime, why, begin, answer)
@@ -151,7 +166,7 @@ class Registry:
             runtime.stop()
         self._check_place(runtime)
         self._check_storage()
-        files.write_whole(self._record, runtime.name.encode(), mode=0o600, owner=None)
+        files.write_whole(self._record, " ".join([runtime.name, *left]).encode(), mode=0o600, owner=None)
         runtime.start()
         answer = self._wait(runtime)
         return self._report("recreated" if running is not None else "started", runtime, why, begin, answer)
@@ -159,35 +174,46 @@ class Registry:
     def stop(self) -> bool:
         """Stop it; False where it was not running."""
         runtime = self.current()
-        if runtime is None and self._host.read(self._record) == b"docker":
-            raise GdkregError(
-                "cannot tell whether the registry runs",
-                why=self._container()[1],
-                fix="start the engine, then gdkreg stop registry",
-            )
+        self._without(self._recorded()[1:])
         return runtime.stop() if runtime is not None else False
+
+    def _without(self, kinds: list[str]) -> list[str]:
+        """Remove what other runtimes hold: it would hold the port. What cannot be asked now is left, and kept in mind."""
+        left = []
+        for kind in kinds:
+            try:
+                self._runtime(kind).remove()
+            except GdkregError:
+                left.append(kind)
+        return left
 
     def remove(self) -> bool:
         """Stop it and remove its container, or its log; the images stay. False where there was nothing."""
-        runtime = self.current()
-        if runtime is None:
-            return False
-        runtime.remove()
+        kinds = self._recorded()
+        for kind in kinds:
+            self._runtime(kind).remove()
         self._record.unlink(missing_ok=True)
-        return True
+        return bool(kinds)
 
     def state(self) -> State:
-        runtime = self.current()
-        digest = runtime.running() if runtime is not None else None
+        """How it stands; an engine that does not answer, or a broken configuration, is part of the answer."""
+        try:
+            runtime = self.current()
+            digest = runtime.running() if runtime is not None else None
+        except GdkregError as error:
+            return State(False, "docker", f"unknown: {error.why or error.what}", self._url)
         if runtime is None or digest is None:
             detail = runtime.describe() if runtime is not None and runtime.name == "docker" else ""
-            return State(False, runtime.name if runtime else "", detail, self.launch.url)
+            return State(False, runtime.name if runtime else "", detail, self._url)
         try:
-            current = digest == runtime.wanted()
-        except GdkregError:  # the image or binary is gone; what runs goes on running
-            current = False
-        answer = self._ask()
-        return State(True, runtime.name, runtime.describe(), self.launch.url, answer.verdict, current)
+            current, verdict = digest == runtime.wanted(), self._ask().verdict
+        except GdkregError as error:  # the image, the binary or the configuration is gone; what runs goes on running
+            return State(True, runtime.name, runtime.describe(), self._url, error.what, False)
+        return State(True, runtime.name, runtime.describe(), self._url, verdict, current)
+
+    @property
+    def _url(self) -> str:
+        return f"{self._settings.scheme}://{self._settings.address}:{self._settings.registry.port}"
 
     def lines(self, count: int | None, *, follow: bool, since: float | None) -> Iterator[str]:
         runtime = self.current()
@@ -213,8 +239,12 @@ class Registry:
             if time.monotonic() > deadline or answer.verdict in {"other certificate", "no tls"}:
                 runtime.stop()
                 raise self._failed(f"the registry does not answer at {self.launch.url}", answer.detail, runtime)
-            time.sleep(0.01)
-            answer = self._ask()
+            try:
+                time.sleep(0.01)
+                answer = self._ask()
+            except KeyboardInterrupt:
+                runtime.stop()  # so that «nothing was changed» is true
+                raise
         return answer
 
     def _failed(self, what: str, why: str, runtime: Runtime) -> GdkregError:
@@ -273,7 +303,7 @@ class Registry:
             raise GdkregError(
                 f"{launch.storage} is not writable for user {user}",
                 why="every push would fail",
-                fix=f"sudo chown -R {user} {launch.storage}; chmod u+rwx {launch.storage}",
+                fix=f"sudo chown -R {user} {os.path.realpath(launch.storage)}; chmod u+rwx {os.path.realpath(launch.storage)}",
             )
 
 
