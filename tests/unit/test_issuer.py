@@ -1,0 +1,230 @@
+"""The stand-in issuer over real HTTP on loopback, and its users."""
+
+from __future__ import annotations
+
+import base64
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import bcrypt
+import jwt
+import pytest
+import requests
+import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gdkreg.config.schema import User
+from gdkreg.config.values import pattern_problem, user_problem
+from gdkreg.issuer import users
+from gdkreg.issuer.app import LIFETIME, Issuer, build
+from gdkreg.issuer.serve import BoundedProtocol
+from gdkreg.registry import tokens
+from gdkreg.registry.scopes import parse
+from gdkreg.resources import x509
+
+PAIR = x509.self_signed(x509.new_token_key(), "gitlab-issuer", (), 365)
+CI = User(name="ci", password=users.hash_password("hunter22"), pull=["group/**"], push=["group/app/*"], delete=["group/app/old"])
+ADMIN = User(name="root", password=users.hash_password("s3cret:with:colons"), admin=True)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    issuer = Issuer({user.name: user for user in (CI, ADMIN)}, tokens.signer(PAIR.key, PAIR.certificate))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = uvicorn.Config(
+        build(lambda: issuer),
+        host="127.0.0.1",
+        port=port,
+        http=BoundedProtocol,
+        lifespan="off",
+        log_level="warning",
+        h11_max_incomplete_event_size=16384,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}/jwt/auth"
+    server.should_exit = True
+    thread.join(5)
+
+
+def ask(
+    url: str, *scopes: str, auth: tuple[str, str] | None = ("ci", "hunter22"), service: str = "container_registry"
+) -> requests.Response:
+    query = [
+        ("service", service),
+        ("account", "ci"),
+        ("client_id", "docker"),
+        ("offline_token", "true"),
+        *(("scope", item) for item in scopes),
+    ]
+    return requests.get(url, params=query, auth=auth, timeout=10)
+
+
+def access(answer: requests.Response) -> list[str]:
+    claims = jwt.decode(answer.json()["token"], options={"verify_signature": False})
+    return [f"{item['name']}:{','.join(item['actions'])}" for item in claims["access"]]
+
+
+def test_it_answers_as_gitlab_does(url: str) -> None:
+    answer = ask(url, "repository:group/app/x:pull,push")
+    body = answer.json()
+    assert set(body) == {"token", "access_token", "expires_in", "issued_at"}
+    assert body["expires_in"] == LIFETIME >= 60
+    assert answer.headers["cache-control"] == "no-store"
+    assert access(answer) == ["group/app/x:pull,push"]
+    assert ask(url, auth=("ci", "wrong")).status_code == 401
+    assert ask(url, auth=("ci", "wrong")).json() == {"errors": [{"code": "UNAUTHORIZED", "message": "HTTP Basic: Access denied"}]}
+    assert ask(url, "repository:a:pull", auth=None).status_code == 403
+    assert ask(url, service="other").status_code == 404
+    assert requests.post(url, data={"service": "container_registry"}, timeout=5).status_code == 404
+    assert requests.get(url.replace("/jwt/auth", "/other"), timeout=5).json()["errors"][0]["code"] == "NOT_FOUND"
+    assert ask(url, auth=("root", "s3cret:with:colons")).status_code == 200
+
+
+def test_grants_are_partial(url: str) -> None:
+    assert access(ask(url, "repository:group/other:pull,push,delete")) == ["group/other:pull"]
+    assert access(ask(url, "repository:elsewhere/x:pull")) == []
+    assert access(ask(url, "repository:group/a:pull repository:group/b:pull")) == ["group/a:pull", "group/b:pull"]
+    assert access(ask(url, "repository:group/a:pull", "repository:group/app/x:*")) == ["group/a:pull", "group/app/x:pull,push"]
+    assert access(ask(url, "registry:catalog:*")) == []
+    assert access(ask(url, "registry:catalog:*", auth=("root", "s3cret:with:colons"))) == ["catalog:*"]
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        "repository:../../etc/passwd:pull",
+        "repository:" + "a" * 5000 + ":pull",
+        "nonsense",
+        "repository:group/\x00:pull",
+        "registry:users:*",
+    ],
+)
+def test_bad_scopes_are_refused(url: str, scope: str) -> None:
+    answer = ask(url, scope)
+    assert answer.status_code == 400
+    assert "token" not in answer.json()
+
+
+def test_requests_are_bounded(url: str) -> None:
+    assert ask(url, *["repository:a:pull"] * 101).status_code == 400
+    assert ask(url, *["repository:abcdefghij:pull"] * 400).status_code in {400, 414, 431}
+    with socket.create_connection((url.split("/")[2].split(":")[0], int(url.split(":")[2].split("/")[0]))) as flood:
+        flood.settimeout(5)
+        sent = 0
+        try:
+            for _ in range(200):  # a header that never ends
+                sent += flood.send(b"GET / HTTP/1.1\r\nX: " if not sent else b"y" * 4096)
+                time.sleep(0.001)
+            said = flood.recv(100)
+        except OSError:
+            said = b""
+    assert said == b"" or b" 400 " in said
+    assert sent < 200 * 4096 or said
+    for header in ("Basic !!!", "Basic " + "A" * 5000, "Bearer x", "Basic " + base64.b64encode(b"nocolon").decode(), "Basic"):
+        got = requests.get(url + "?service=container_registry", headers={"Authorization": header}, timeout=5)
+        assert got.status_code == 401, header
+
+
+def test_a_client_that_never_ends_its_request_is_closed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gdkreg.issuer.serve.REQUEST_TIME", 0.3)
+    host, port = url.split("/")[2].split(":")
+    with socket.create_connection((host, int(port))) as slow:
+        slow.sendall(b"GET /jwt/auth HTTP/1.1\r\n")
+        slow.settimeout(3)
+        assert slow.recv(100) == b""
+
+
+def test_a_name_that_nobody_has_costs_what_a_wrong_password_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One hash of the same cost either way, so time tells nothing."""
+    costs: list[bytes] = []
+    real = bcrypt.checkpw
+
+    def spy(password: bytes, hashed: bytes) -> bool:
+        costs.append(hashed[:7])
+        return real(password, hashed)
+
+    monkeypatch.setattr(bcrypt, "checkpw", spy)
+    checker = users.Passwords()
+    assert not checker.check(CI, "wrong")
+    assert not checker.check(None, "wrong")
+    assert costs == [b"$2b$10$", b"$2b$10$"]
+
+
+def test_a_password_is_checked_again_when_its_hash_changed() -> None:
+    checker = users.Passwords()
+    assert checker.check(CI, "hunter22")
+    assert checker.check(CI, "hunter22")
+    changed = User(name="ci", password=users.hash_password("other"))
+    assert not checker.check(changed, "hunter22")
+    assert not checker.check(CI, "hunter22" + "x" * 100)
+    assert not checker.check(None, "hunter22")
+    assert b"hunter22" not in repr(checker.__dict__).encode()
+
+
+def test_a_password_that_bcrypt_would_cut_off_is_refused() -> None:
+    with pytest.raises(ValueError, match="72 bytes"):
+        users.hash_password("x" * 73)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "fits"),
+    [
+        ("group/*", "group/app", True),
+        ("group/*", "group/app/deep", False),
+        ("group/**", "group/app/deep", True),
+        ("group/**", "groups/app", False),
+        ("group/**", "xgroup/app", False),
+        ("**", "anything/at/all", True),
+        ("*", "one/two", False),
+        ("*/app", "g/app", True),
+        ("g.p/x", "gxp/x", False),
+        ("group/a*", "group/abc", True),
+    ],
+)
+def test_patterns(pattern: str, name: str, fits: bool) -> None:
+    assert users.matches(pattern, name) is fits
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["", "../x", "a/../b", "/a", "a//b", "a/", "A/b", "a b", "***", "a\n", "*a*a*a*a*a*a*a*a*a", "a|b", "(a)", "[ab]", ".*"],
+)
+def test_patterns_that_try_too_much_are_refused(pattern: str) -> None:
+    assert pattern_problem(pattern)
+
+
+@given(
+    st.from_regex(r"[a-z*]{1,12}(/[a-z*]{1,6}){0,2}", fullmatch=True),
+    st.from_regex(r"[a-z]{1,40}(/[a-z]{1,10}){0,2}", fullmatch=True),
+)
+def test_a_pattern_without_stars_fits_itself_only(pattern: str, name: str) -> None:
+    if "*" not in pattern:
+        assert users.matches(pattern, name) == (pattern == name)
+    elif not pattern_problem(pattern):
+        assert pattern.count("*") <= 8, "so no pattern can make matching slow"
+
+
+def test_users_are_checked() -> None:
+    good = CI.password
+    assert user_problem("ci", good, []) == ""
+    assert "bcrypt" in user_problem("ci", "plain", [])
+    assert "letters" in user_problem("a:b", good, [])
+    assert "pattern" in user_problem("ci", good, ["../"])
+
+
+def test_grant_of_everything_and_nothing() -> None:
+    asked = [parse("repository:a:pull"), parse("registry:catalog:*")]
+    assert users.grant(ADMIN, asked) == asked
+    assert users.grant(User(name="x", password=""), asked) == []
+    first = users.new_first_user()
+    assert users.everything(first).admin
+    assert len(first.password) >= 20
