@@ -127,6 +127,12 @@ RULES = (
         "push again: layers that are there are not sent twice",
     ),
     Rule(
+        "wrong password",
+        r"HTTP Basic: Access denied|incorrect username or password|invalid username/password|wrong name or password",
+        "the realm does not know this name and password",
+        "gdkreg login",
+    ),
+    Rule(
         "insufficient scope",
         r"insufficient[_ ]scope|requested access to the resource is denied|\bdenied\b",
         "the user may not do this with this repository",
@@ -137,12 +143,6 @@ RULES = (
         r"invalid[_ ]token|error=\"invalid",
         "the registry refuses the token: another key, issuer or audience",
         "gdkreg token inspect - says which; gdkreg reconfigure; gdkreg restart registry",
-    ),
-    Rule(
-        "wrong password",
-        r"HTTP Basic: Access denied|incorrect username or password|invalid username/password|wrong name or password",
-        "the realm does not know this name and password",
-        "gdkreg login",
     ),
     Rule(
         "unauthorized",

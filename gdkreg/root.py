@@ -79,6 +79,8 @@ class Root:
 
     def decide_issuer(self) -> None:
         """With `token_issuer: auto`, ask GitLab whether it answers; other commands go by what was applied."""
+        if self.settings.registry.token_issuer != "auto" or not self.settings.registry.auth_enabled:
+            return
         from gdkreg.services.auth import choose_issuer
 
         issuer = choose_issuer(self.settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import sys
@@ -44,22 +45,34 @@ class Boundary(TyperGroup):
             raise typer.Exit(FAILED) from None
 
 
-app = typer.Typer(
-    name="gdkreg",
-    cls=Boundary,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="A trusted container registry on this machine, from the registry: block of a gdk.yml.",
-    epilog="Exit codes: 0 done, 1 failed, 2 the configuration or command line is wrong, 3 there are changes, 4 needs root.",
-)
+# Which module of this package defines which commands.
+_MODULES = {
+    "machine": ("reconfigure", "plan", "status", "doctor", "up", "down", "undo"),
+    "services": ("start", "stop", "restart", "tail"),
+    "trusts": ("trust-docker-registry", "runner-patch"),
+    "tokens": ("token", "login", "user"),
+    "proofs": ("verify", "trace", "explain"),
+    "certs": ("cert",),
+    "configs": ("config",),
+}
 
 
-def _register() -> None:
-    from gdkreg.cli import certs, configs, machine, proofs, services, tokens, trusts
-
-    for module in (machine, services, trusts, tokens, proofs, certs, configs):
-        module.register(app)
+def build(command: str | None = None) -> typer.Typer:
+    """The application. Typer makes every command's parser at start, so for a known command only its module is taken."""
+    app = typer.Typer(
+        name="gdkreg",
+        cls=Boundary,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="A trusted container registry on this machine, from the registry: block of a gdk.yml.",
+        epilog="Exit codes: 0 done, 1 failed, 2 the configuration or command line is wrong, 3 there are changes, 4 needs root.",
+    )
+    app.callback()(_main)
+    only = next((name for name, commands in _MODULES.items() if command in commands), None)
+    for name in [only] if only else _MODULES:
+        importlib.import_module(f"gdkreg.cli.{name}").register(app)
+    return app
 
 
 def _version(value: bool) -> None:
@@ -70,18 +83,15 @@ def _version(value: bool) -> None:
         raise typer.Exit()
 
 
-@app.callback()
 def _main(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version and exit."),
 ) -> None:
     pass
 
 
-_register()
-
-
 def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that has no ✓ shows a ?
-    app()
+    completing = "_GDKREG_COMPLETE" in os.environ
+    build(None if completing else next(iter(sys.argv[1:]), None))()

@@ -71,11 +71,12 @@ def _patched(text: str, mount: str, hosts: tuple[tuple[str, str], ...], pull_pol
 def take_back(current: str, original: str, written: str) -> str:
     """The current text without what we put in between `original` and `written`; the user's later edits stay."""
     document, before, ours = (_runners_of(text) for text in (current, original, written))
+    finder = _Finder(ours[1])
     for position, runner in enumerate(document[1]):
         if not isinstance(runner.get("docker"), Mapping):
             continue
         table = runner["docker"]
-        at = _same_runner(runner, position, len(document[1]), ours[1])
+        at = finder.find(runner, position, len(document[1]))
         if at is None:  # a runner that was not there: only exactly what we write is ours
             for name in ("volumes", "extra_hosts"):
                 strings = [
@@ -102,14 +103,30 @@ def _runners_of(text: str) -> tuple[tomlkit.TOMLDocument, list[Any]]:
     return document, _runners(document)
 
 
-def _same_runner(runner: Mapping[str, Any], position: int, count: int, others: list[Any]) -> int | None:
-    """Which of the others it is: by all that names it, else by its name or token alone, else by its place."""
-    for keys in (("name", "id", "token", "url"), ("id", "token"), ("name",), ("token",)):
-        wanted = [runner.get(key) for key in keys]
-        found = [at for at, other in enumerate(others) if [other.get(key) for key in keys] == wanted]
-        if len(found) == 1 and any(wanted):
-            return found[0]
-    return position if count == len(others) else None
+class _Finder:
+    """Finds a runner among others: by all that names it, else by its name or token alone, else by its place."""
+
+    _KINDS = (("name", "id", "token", "url"), ("id", "token"), ("name",), ("token",))
+
+    def __init__(self, others: list[Any]) -> None:
+        self._count = len(others)
+        self._places: list[dict[tuple[str, ...], list[int]]] = []
+        for keys in self._KINDS:
+            places: dict[tuple[str, ...], list[int]] = {}
+            for at, other in enumerate(others):
+                places.setdefault(self._named(other, keys), []).append(at)
+            self._places.append(places)
+
+    def _named(self, runner: Mapping[str, Any], keys: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(runner.get(key, "")) for key in keys)
+
+    def find(self, runner: Mapping[str, Any], position: int, count: int) -> int | None:
+        for keys, places in zip(self._KINDS, self._places, strict=True):
+            named = self._named(runner, keys)
+            found = places.get(named, []) if any(named) else []
+            if len(found) == 1:
+                return found[0]
+        return position if count == self._count else None
 
 
 def _without_ours(key: str, now: list[str], had: list[str], put: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gdkreg.cli import session
-from gdkreg.cli.app import app
+from gdkreg.cli.app import build
 from tests.fakes import FakeHost
 
 ROOT = Path("/home/dev/gdk")
@@ -34,7 +34,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeHost:
 
 
 def gdkreg(*arguments: str, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, list(arguments))
+    result = CliRunner().invoke(build(), list(arguments))
     assert result.exit_code == code, (result.output, result.exception)
     assert "Traceback" not in result.output
     return result
@@ -211,7 +211,7 @@ def test_every_command_has_help_with_an_example() -> None:
             if path[0] != "config" or path[-1] in {"get", "list", "set"}:
                 assert "--root" in text, path
 
-    walk(get_command(app), [])
+    walk(get_command(build()), [])
 
 
 def test_ctrl_c_says_what_is_done_and_what_not(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:

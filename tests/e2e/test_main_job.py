@@ -17,6 +17,7 @@ registry:
   self_signed: true
   auth_enabled: false
   image: {IMAGE}
+  token_issuer: gitlab
 """
 REFERENCE = "registry.test:5000/group/project:v1"
 
