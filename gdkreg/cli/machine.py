@@ -9,7 +9,7 @@ import typer
 from gdkreg.cli import session
 from gdkreg.cli.options import DryRun, Json, KeepEdits, RootDir, TakeOver, Yes
 from gdkreg.errors import CHANGES, FAILED, GdkregError
-from gdkreg.plan.actions import WriteFile
+from gdkreg.plan.actions import Action, WriteFile
 from gdkreg.report import out
 
 if TYPE_CHECKING:
@@ -40,17 +40,17 @@ def reconfigure(
     if dry_run:
         _show_plan(root, json=json)
         return
-    if not root.enabled:
-        steps = root.plan()
-        session.confirm(steps, root, yes=yes, always=bool(steps))
+    steps = root.plan()
+    if root.enabled and not steps and not root.journal.unsettled:
+        _told_changes(root, [], steps, json=json)  # nothing to lock for
+        return
+    session.confirm(steps, root, yes=yes, always=bool(steps) and not root.enabled)
     with session.start_run(root, "reconfigure", json=json) as run:
         if not root.enabled:
             _disabled(run, json=json)
             return
-        steps = root.plan()
-        session.confirm(steps, root, yes=yes)
         run.apply(root.catalog.all(), present=True)
-        _told_changes(root, run, steps, json=json)
+        _told_changes(root, run.done, steps, json=json)
 
 
 def _disabled(run: Run, *, json: bool) -> None:
@@ -63,25 +63,25 @@ def _disabled(run: Run, *, json: bool) -> None:
     out.line(f"registry.enabled is false: {back}. To switch it on: gdkreg config set registry.enabled true")
 
 
-def _told_changes(root: Root, run: Run, steps: list[Step], *, json: bool) -> None:
+def _told_changes(root: Root, done: list[Action], steps: list[Step], *, json: bool) -> None:
     if json:
-        out.as_json({"changes": len(run.done), "enabled": True, "steps": session.steps_as_data(steps)})
+        out.as_json({"changes": len(done), "enabled": True, "steps": session.steps_as_data(steps)})
         return
-    if not run.done:
+    if not done:
         out.line("Nothing to do: this machine matches gdk.yml.")
         return
-    _told_first_user(run)
-    out.line(f"Done: {len(run.done)} {'change' if len(run.done) == 1 else 'changes'}.")
+    _told_first_user(done)
+    out.line(f"Done: {len(done)} {'change' if len(done) == 1 else 'changes'}.")
     warnings = [note for standing in root.standings() for note in standing.notes if note.level in {"warning", "error"}]
     _show_notes(warnings)
     out.line(f"Next: {_next(root)}")
 
 
-def _told_first_user(run: Run) -> None:
+def _told_first_user(done: list[Action]) -> None:
     """The first user's password is told once, when it is made."""
     from gdkreg.issuer.users import read_first
 
-    made = [action.path for action in run.done if isinstance(action, WriteFile) and action.path.name == "first_user"]
+    made = [action.path for action in done if isinstance(action, WriteFile) and action.path.name == "first_user"]
     path = made[0] if made else None
     if path is not None and (first := read_first(path.parent)) is not None:
         out.line(f"First user: {first.name}, password {first.password} (kept in {path}; gdkreg login takes it from there)")
@@ -264,7 +264,7 @@ def up(
         run.apply(root.catalog.all(), present=True)
         changed = len(run.done)
         if not json:
-            _told_first_user(run)
+            _told_first_user(run.done)
         hosts_changed = any(str(getattr(action, "path", "")) == "/etc/hosts" for action in run.done)
     root.__dict__.pop("applied", None)
     started = start_services(root, None, quiet=json)

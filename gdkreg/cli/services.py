@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from contextlib import AbstractContextManager
@@ -19,6 +20,7 @@ from gdkreg.report import out
 if TYPE_CHECKING:
     from gdkreg.config.settings import Settings
     from gdkreg.root import Root
+    from gdkreg.services.auth import Auth
     from gdkreg.services.registry import Started
 
 SERVICES = ("registry", "auth")
@@ -29,13 +31,17 @@ class Services:
     """The services of one root as they were applied last. Raises `GdkregError` before the first reconfigure."""
 
     def __init__(self, root: Root, *, quiet: bool = False) -> None:
-        from gdkreg.services.auth import Auth
         from gdkreg.services.registry import Registry
 
         self._root, self._quiet = root, quiet
         applied = _applied(root)
         self.registry = Registry(applied, root.host, None if quiet else out.PullProgress(applied.registry.image))
-        self.auth = Auth(applied, root.host)
+
+    @functools.cached_property
+    def auth(self) -> Auth:
+        from gdkreg.services.auth import Auth
+
+        return Auth(_applied(self._root), self._root.host)
 
     def named(self, service: str | None) -> list[str]:
         """The services that a command line means."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import typing
@@ -248,13 +247,19 @@ def _near_misses(source: Source) -> None:
             continue
         known = list(block.__struct_fields__)
         for key in given:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.85)
-            if key not in known and near and near[0] not in given:
+            if key in known:
+                continue
+            from difflib import get_close_matches
+
+            near = get_close_matches(str(key), known, n=1, cutoff=0.85)
+            if near and near[0] not in given:
                 raise _unknown(source, (field.name, str(key)), known)
 
 
 def _unknown(source: Source, key: KeyPath, known: list[str]) -> ConfigError:
-    near = difflib.get_close_matches(key[-1], known, n=1, cutoff=0.4)
+    from difflib import get_close_matches
+
+    near = get_close_matches(key[-1], known, n=1, cutoff=0.4)
     hint = f"; did you mean {near[0]}?" if near else ""
     return source.error(key, f"there is no such key{hint}", "gdkreg config example shows every key")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -101,4 +100,6 @@ class Host(HostReader, Protocol):
 
 def digest(content: bytes | None) -> str:
     """The SHA-256 of a file's bytes in hex; empty for a file that is not there."""
+    import hashlib
+
     return "" if content is None else hashlib.sha256(content).hexdigest()

@@ -1,9 +1,8 @@
-"""Running commands, and the few that run as root."""
+"""Running commands, and the few that run as root. `subprocess` is imported late: most commands run none."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -16,6 +15,8 @@ _LOCALE = {"LC_ALL": "C", "LANGUAGE": "C"}
 
 def run(argv: Sequence[str], *, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Completed:
     """Run to the end and take what it printed; never through a shell."""
+    import subprocess
+
     try:
         done = subprocess.run(list(argv), input=stdin, capture_output=True, env={**(env or os.environ), **_LOCALE}, check=False)
     except FileNotFoundError:
@@ -27,6 +28,8 @@ def run(argv: Sequence[str], *, stdin: bytes = b"", env: Mapping[str, str] | Non
 
 def run_attached(argv: Sequence[str]) -> int:
     """Run a user's own command on the user's own terminal; its exit code, 127 where there is no such command."""
+    import subprocess
+
     try:
         return subprocess.run(list(argv), check=False).returncode
     except FileNotFoundError:
@@ -46,6 +49,8 @@ def run_as_root(argv: Sequence[str], *, stdin: bytes = b"") -> Completed:
 
 def read_as_root(path: str) -> bytes:
     """A file that only root may read. Raises `NeedsRootError` as above, `OSError` where cat fails."""
+    import subprocess
+
     _authenticate()
     done = subprocess.run(["sudo", "-n", "cat", path], capture_output=True, check=False)
     if done.returncode != 0:
@@ -55,6 +60,8 @@ def read_as_root(path: str) -> bytes:
 
 def _authenticate() -> None:
     """Ask for the password first and on the terminal, so that a later sudo can take its content on stdin."""
+    import subprocess
+
     if run(["sudo", "-n", "true"]).code == 0:
         return
     on_terminal = sys.stdin.isatty() and sys.stderr.isatty()

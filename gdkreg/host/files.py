@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
 from pathlib import Path
 
@@ -46,6 +45,8 @@ def _write_beside(target: Path, content: bytes, mode: int, owner: tuple[int, int
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(fd, "wb") as stream:
         if old is not None:
+            import shutil
+
             shutil.copystat(target, fresh)  # extended attributes, SELinux label
         uid, gid = owner or ((old.st_uid, old.st_gid) if old else (-1, -1))
         if (uid, gid) != (-1, -1) and (uid, gid) != (os.geteuid(), os.getegid()):

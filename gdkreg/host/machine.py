@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform as python_platform
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from gdkreg.host.base import Completed, FileInfo, Interface, Platform
 
 
 def this_platform() -> Platform:
-    system = python_platform.system()
+    system = os.uname().sysname
     if system not in {"Linux", "Darwin"}:
         raise GdkregError(f"gdkreg runs on Linux and macOS, not on {system}", fix="on Windows run it inside WSL")
     return Platform(

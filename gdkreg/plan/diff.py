@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 
 from gdkreg.plan.actions import Action, RemoveFile, WriteFile
@@ -24,6 +23,8 @@ def unified(name: str, before: bytes | None, after: bytes | None) -> str:
     """A diff of two versions of a file; empty where they are alike. Long lines are cut."""
     if before == after:
         return ""
+    import difflib
+
     old, new = (_lines(side) for side in (before, after))
     labels = ("/dev/null" if before is None else name, "/dev/null" if after is None else name)
     # A file of many lines with one changed is the common case: compare only what differs.

@@ -100,6 +100,11 @@ class Journal:
                 return False
         return True  # commands and folders are idempotent; to take one back twice does no harm
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether a killed run left something open."""
+        return bool(self._open)
+
     def entries(self) -> list[Entry]:
         return list(self._entries)
 

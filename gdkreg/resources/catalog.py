@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from gdkreg.config.settings import Settings
 from gdkreg.engines.trust import Place
@@ -10,7 +11,7 @@ from gdkreg.host.base import HostReader
 from gdkreg.options import Options
 from gdkreg.plan.journal import FOLDER, Journal
 from gdkreg.plan.reconcile import Resource
-from gdkreg.resources import hosts_text, runner_config
+from gdkreg.resources import hosts_text
 from gdkreg.resources.applied import Applied
 from gdkreg.resources.certificates import Certificate, Jwks
 from gdkreg.resources.container_files import ContainerFiles
@@ -21,7 +22,9 @@ from gdkreg.resources.loopback import Loopback
 from gdkreg.resources.owned import OwnedFiles
 from gdkreg.resources.persist_alias import PersistAlias
 from gdkreg.resources.registry_config import RegistryConfig
-from gdkreg.resources.runner_config import RunnerConfig
+
+if TYPE_CHECKING:
+    from gdkreg.resources.runner_config import RunnerConfig
 
 
 class Catalog:
@@ -142,8 +145,13 @@ class Catalog:
         )
 
     def runners(self) -> tuple[RunnerConfig, ...]:
+        """The runner files that were asked for; without one, TOML is not even loaded."""
         files = self._files("runner_config")
         paths = dict.fromkeys([*files.ours(), *([self._options.runner] if self._options.runner else [])])
+        if not paths:
+            return ()
+        from gdkreg.resources import runner_config
+
         wanted = runner_config.wanted(self._settings, self._host.platform, self._options.pull_policy)
         uid, named = self._host.platform.uid, self._options.runner
-        return tuple(RunnerConfig(path, wanted, files, uid, path == named) for path in paths)
+        return tuple(runner_config.RunnerConfig(path, wanted, files, uid, path == named) for path in paths)

@@ -13,6 +13,7 @@ from gdkreg.plan.reconcile import Note
 from gdkreg.resources.owned import FileState, OwnedFiles
 
 _SYSTEMD = Path("/etc/systemd/system")
+_BOOTED = Path("/run/systemd/system")  # as sd_booted(3) tells
 _LAUNCHD = Path("/Library/LaunchDaemons")
 
 
@@ -47,7 +48,7 @@ class PersistAlias(msgspec.Struct, frozen=True):
             unit=self.files.inspect(host, path),
             former=[self.files.inspect(host, other) for other in self.files.ours() if other != path],
             enabled=self.system == "darwin" or host.info(link) is not None,
-            possible=self.system == "darwin" or host.query(["systemctl", "--version"]).code == 0,
+            possible=self.system == "darwin" or host.info(_BOOTED) is not None,
         )
 
     def _content(self) -> bytes:

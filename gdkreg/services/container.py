@@ -14,6 +14,8 @@ from requests.exceptions import RequestException
 from gdkreg.engines.detect import Engine
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Platform
+from gdkreg.host.files import write_whole
+from gdkreg.plan.journal import FOLDER
 from gdkreg.resources.registry_config import CONFIG
 from gdkreg.services.launch import LABEL_DIGEST, LABEL_ROOT, Launch, container_name
 
@@ -132,8 +134,8 @@ class ContainerRuntime:
         if old is not None:
             self._api.remove_container(old["Id"], force=True)
         try:
-            self._id = self._create(image, healthy=True)
-            if not self._has_shell():
+            self._id = self._create(image, healthy=self._shell_known(image) is not False)
+            if self._shell_known(image) is None and not self._has_shell(image):
                 self._api.remove_container(self._id)
                 self._id = self._create(image, healthy=False)
             self._api.start(self._id)
@@ -169,13 +171,25 @@ class ContainerRuntime:
         test = _HEALTH.format(scheme=scheme, authority=f"127.0.0.1:{self._launch.inside_port}")
         return {"Test": ["CMD-SHELL", test], "Interval": 30 * _SECOND, "Timeout": 5 * _SECOND, "StartPeriod": 5 * _SECOND}
 
-    def _has_shell(self) -> bool:
+    def _note(self, image: dict[str, Any]) -> Path:
+        return self._root / FOLDER / f"shell-{str(image['Id']).rpartition(':')[2][:12]}"
+
+    def _shell_known(self, image: dict[str, Any]) -> bool | None:
+        """What an earlier start found out about this image; None before the first."""
+        try:
+            return self._note(image).read_text() == "yes"
+        except OSError:
+            return None
+
+    def _has_shell(self, image: dict[str, Any]) -> bool:
         """An image of a lone binary cannot run a check inside; `status` asks it from outside all the same."""
         try:
             self._api.get_archive(self._id, "/bin/sh")
+            found = True
         except NotFound:
-            return False
-        return True
+            found = False
+        write_whole(self._note(image), b"yes" if found else b"no", mode=0o600, owner=None)
+        return found
 
     @_spoken
     def died(self) -> str:

@@ -257,7 +257,6 @@ def test_a_diff_of_each_kind_of_action() -> None:
 
 
 def test_the_alias_at_boot(fake: FakeHost) -> None:
-    from gdkreg.host.base import Completed
     from gdkreg.resources.persist_alias import PersistAlias
     from tests.unit.helpers import apply, files, levels, plan
 
@@ -266,7 +265,7 @@ def test_the_alias_at_boot(fake: FakeHost) -> None:
 
     assert levels(fake, resource()) == ["warning"], "no systemd"
     assert plan(fake, resource()) == []
-    fake.answers[("systemctl", "--version")] = Completed(0)
+    fake.put("/run/systemd/system/.keep", "")
     apply(fake, resource())
     unit = Path("/etc/systemd/system/gdkreg-loopback-172.16.123.1.service")
     assert b"ip address replace 172.16.123.1/32 dev lo" in fake.files[unit]
