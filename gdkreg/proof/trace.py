@@ -247,7 +247,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _forward(self) -> None:
         began, started = time.monotonic(), time.time()
         connection, path = self._upstream()
-        headers = {key: value for key, value in self.headers.items() if key.lower() not in _HOP_BY_HOP}
+        headers: dict[str, str] = {}
+        for key, value in self.headers.items():  # clients send Accept more than once
+            if key.lower() not in _HOP_BY_HOP:
+                headers[key] = f"{headers[key]}, {value}" if key in headers else value
         counter = [0]
         try:
             chunked = "chunked" in self.headers.get("Transfer-Encoding", "").lower()
