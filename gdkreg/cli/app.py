@@ -47,7 +47,8 @@ class Boundary(TyperGroup):
 
 # Which module of this package defines which commands.
 _MODULES = {
-    "machine": ("reconfigure", "plan", "status", "doctor", "up", "down", "undo"),
+    "machine": ("reconfigure", "plan", "up", "down", "undo"),
+    "standing": ("status", "doctor"),
     "services": ("start", "stop", "restart", "tail"),
     "trusts": ("trust-docker-registry", "runner-patch"),
     "tokens": ("token", "login", "user"),

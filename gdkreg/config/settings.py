@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +11,8 @@ from typing import Any, Literal
 import msgspec
 
 from gdkreg.config import values
-from gdkreg.config.schema import AutoDevops, Block, GdkYml, Registry, Runner
+from gdkreg.config.convert import convert
+from gdkreg.config.schema import AutoDevops, GdkYml, Registry, Runner
 from gdkreg.config.source import KeyPath, Source, parse
 from gdkreg.errors import ConfigError
 from gdkreg.host.base import HostReader
@@ -163,8 +163,7 @@ def _put(values_: dict[str, Any], key: KeyPath, value: Any) -> None:
 
 def resolve(root: Path, source: Source, origin: dict[str, str]) -> Settings:
     """Check the values against the schema and work out what is derived."""
-    _near_misses(source)
-    given = _convert(source)
+    given = convert(source)
     auto = given.auto_devops
     registry, https, port, hostname = given.registry, given.https.enabled, given.port, given.hostname
     hostname = hostname or given.listen_address
@@ -219,81 +218,6 @@ def _through_tunnel(source: Source, given: GdkYml) -> tuple[AutoDevops, str, Reg
         api_host=registry.api_host or registry.listen_address or given.listen_address,
     )
     return auto, given.hostname or f"{auto.gitlab.port}.{TUNNEL_DOMAIN}", tunnelled
-
-
-def _convert(source: Source) -> GdkYml:
-    registry = source.values.get("registry")
-    if isinstance(registry, dict) and registry.get("restart_policy") is False:
-        registry["restart_policy"] = "no"  # YAML 1.1 reads a bare `no` as false
-    try:
-        return msgspec.convert(source.values, GdkYml)
-    except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at `$")
-        key = tuple(re.findall(r"[A-Za-z_]\w*", place))
-        if message.endswith("at `key`") or "at `key` in" in message:
-            key = tuple(re.findall(r"[A-Za-z_]\w*", message.rpartition("in `$")[2])) or key
-            raise source.error(key, "every key has to be text") from None
-        if unknown := re.search(r"unknown field `(.*)`", message):
-            raise _unknown(source, (*key, unknown[1]), [field.name for field in msgspec.structs.fields(Registry)]) from None
-        raise source.error(key, _plain(message) + _choices(key)) from None
-
-
-def _near_misses(source: Source) -> None:
-    """In GDK's own blocks an unknown key is GDK's business, unless it is nearly one that we read."""
-    for field in msgspec.structs.fields(GdkYml):
-        block = field.default if isinstance(field.default, msgspec.Struct) else None
-        given = source.values.get(field.name)
-        if block is None or isinstance(block, Block) or not isinstance(given, dict):
-            continue
-        known = list(block.__struct_fields__)
-        for key in given:
-            if key in known:
-                continue
-            from difflib import get_close_matches
-
-            near = get_close_matches(str(key), known, n=1, cutoff=0.85)
-            if near and near[0] not in given:
-                raise _unknown(source, (field.name, str(key)), known)
-
-
-def _unknown(source: Source, key: KeyPath, known: list[str]) -> ConfigError:
-    from difflib import get_close_matches
-
-    near = get_close_matches(key[-1], known, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return source.error(key, f"there is no such key{hint}", "gdkreg config example shows every key")
-
-
-def _choices(key: KeyPath) -> str:
-    """The words that a key takes, where it takes only some."""
-    place: Any = GdkYml
-    for part in key:
-        hints = typing.get_type_hints(place) if isinstance(place, type) else {}
-        place = hints.get(part)
-    named = [str(item) for option in (typing.get_args(place) or ()) for item in typing.get_args(option)]
-    if typing.get_origin(place) is Literal:
-        named = [str(item) for item in typing.get_args(place)]
-    return f"; one of {', '.join(named)}" if named else ""
-
-
-def _plain(message: str) -> str:
-    """msgspec's sentence in the words of a YAML file."""
-    words = {
-        "`int | str`": "a number or text",
-        "`int`": "a whole number",
-        "`str`": "text",
-        "`bool`": "true or false",
-        "`object`": "a block of keys",
-        "`array`": "a list",
-        "`float`": "a number with a fraction",
-        "`null`": "nothing",
-        "`str | null`": "text",
-        "`int | null`": "a whole number",
-        "`bool | null`": "true or false",
-    }
-    for name, word in sorted(words.items(), key=lambda item: -len(item[0])):
-        message = message.replace(name, word)
-    return message[0].lower() + message[1:]
 
 
 def _check(settings: Settings, source: Source) -> None:

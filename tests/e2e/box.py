@@ -147,13 +147,15 @@ class Box:
 
     # images, made here
 
-    def import_registry(self, tag: str = IMAGE) -> None:
-        """An image of a real registry: the binary, its libc and loader."""
+    def import_registry(self, tag: str = IMAGE, *, shell: bool = False) -> None:
+        """An image of a real registry: the binary, its libc and loader; with a shell and wget if asked for."""
         archive = self.folder / "registry.tar"
         binary = shutil.which("docker-registry") or "/usr/bin/docker-registry"
         with tarfile.open(archive, "w") as tar:
             for path in [binary, *_libraries(binary)]:
                 tar.add(os.path.realpath(path), arcname=path)
+            for name in ("bin/sh", "bin/wget", "bin/grep") if shell else ():
+                tar.add(shutil.which("busybox") or "/bin/busybox", arcname=name)
             for name in ("tmp", "etc/docker/registry", "var/lib/registry"):
                 entry = tarfile.TarInfo(name)
                 entry.type, entry.mode = tarfile.DIRTYPE, 0o1777

@@ -355,3 +355,38 @@ nsenter --target $pid --net sh -c 'ip addr add 10.9.0.2/24 dev veth1; ip link se
     assert "10.9.0.1 is the address of veth0" in box.gdkreg("reconfigure").err
     box.configure(PROCESS.replace("172.16.123.1", "10.9.0.77"))
     assert "veth0 is on 10.9.0.0/24, which covers 10.9.0.77" in box.ok("reconfigure").out
+
+
+def test_ctrl_c_while_it_starts_stops_what_was_begun(box: Box) -> None:
+    slow = box.root / "slow-registry"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    box.configure(PROCESS + "  bin: slow-registry\n")
+    box.ok("reconfigure")
+    start = box.popen("python", "-m", "gdkreg", "start", "registry")
+    time.sleep(1.2)
+    os.kill(child(start.pid), signal.SIGINT)
+    text = start.communicate(timeout=10)[0]
+    assert start.returncode == 130
+    assert "interrupted" in text
+    assert "Traceback" not in text
+    assert "was not running" in box.ok("stop", "registry").out
+    box.configure(PROCESS)
+    box.ok("reconfigure")
+    slow.unlink()
+
+
+def test_a_health_check_inside_where_the_image_has_a_shell(box: Box) -> None:
+    """GitLab's own check reads «unhealthy» with TLS on; ours fits the configuration."""
+    box.import_registry("registry:shell", shell=True)
+    box.configure(DOCKER.replace(IMAGE, "registry:shell"))
+    box.ok("reconfigure")
+    box.ok("start", "registry")
+    name = box.run("docker", "ps", "-q", "--filter", "label=gdkreg.root").out.strip()
+    test = json.loads(box.run("docker", "inspect", "-f", "{{json .Config.Healthcheck}}", name).out)
+    assert test["Test"][0] == "CMD-SHELL"
+    inside = box.run("docker", "exec", name, "/bin/sh", "-c", test["Test"][1])
+    assert inside.code == 0, inside
+    spoilt = box.run("docker", "exec", name, "/bin/sh", "-c", test["Test"][1].replace(":5000", ":5999"))
+    assert spoilt.code != 0
+    box.ok("stop", "registry")

@@ -82,6 +82,24 @@ def test_a_user_within_and_outside_the_grant(box: Box) -> None:
     assert gone.code == 1
 
 
+def test_a_broken_credential_helper_is_named_and_gone_round(box: Box) -> None:
+    config = box.home / ".docker/config.json"
+    kept = config.read_text()
+    config.write_text(json.dumps({"credsStore": "no-such-helper"}))
+    result = box.gdkreg("login")
+    assert result.code == 1
+    assert "docker's credential helper no-such-helper is broken" in result.err
+    own = box.folder / "own-config"
+    assert f"docker --config {own}" in box.ok("login", "--config-dir", str(own)).out
+    box.client("docker", "--config", str(own), "pull", f"{HOST}/group/app:1")
+    config.write_text(kept)
+
+
+def test_podman_and_skopeo_log_in(box: Box) -> None:
+    for client in ("podman", "skopeo"):
+        assert "developer" in box.ok("login", "--client", client, "--config-dir", str(box.folder / client)).out
+
+
 def crafted(box: Box, **changes: Any) -> str:
     """A token of our own making, each time with one thing wrong."""
     good = box.ok("token", "repository:group/app:pull").out.strip()
