@@ -232,3 +232,30 @@ def test_ctrl_c_says_what_is_done_and_what_not(fake: FakeHost, monkeypatch: pyte
     assert "not done: write /home/dev/gdk/localhost.key" in text
     monkeypatch.setattr(Executor, "execute", real)
     gdkreg("reconfigure")
+
+
+def test_users_are_written_to_gdk_yml(fake: FakeHost) -> None:
+    def user(*arguments: str, code: int = 0, stdin: str = "") -> str:
+        result = CliRunner().invoke(build(), ["user", *arguments], input=stdin)
+        assert result.exit_code == code, (result.output, result.exception)
+        return str(result.output)
+
+    assert "There are no users" in user("list")
+    user("add", "ci", "--pull", "group/**", "--push", "group/app/*", "--password-stdin", stdin="hunter22\n")
+    text = fake.files[ROOT / "gdk.yml"].decode()
+    assert text.startswith(GDK_YML)
+    assert "hunter22" not in text
+    assert "ci  pull group/**; push group/app/*" in user("list")
+    assert json.loads(user("list", "--json"))[0]["name"] == "ci"
+    assert "is not a pattern" in user("add", "x", "--pull", "../", "--password-stdin", code=2, stdin="y\n")
+    assert "the password is empty" in user("add", "x", "--password-stdin", code=2, stdin="\n")
+    assert "too long" in user("add", "x", "--password-stdin", code=2, stdin="y" * 80 + "\n")
+    assert "there is no password" in user("add", "x", code=1)
+    assert "there is no user nobody" in user("remove", "nobody", code=2)
+    user("remove", "ci")
+    assert fake.files[ROOT / "gdk.yml"].decode() == GDK_YML + "  users: []\n"
+
+
+def test_verify_trace_and_token_before_a_reconfigure(fake: FakeHost) -> None:
+    for command in (["verify"], ["trace"], ["token", "registry:catalog:*"], ["login"]):
+        assert "gdkreg" in gdkreg(*command, code=1).output

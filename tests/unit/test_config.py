@@ -289,3 +289,57 @@ def test_the_json_schema_describes_every_key() -> None:
     registry = found["$defs"]["Registry"]
     assert registry["additionalProperties"] is False
     assert all("description" in spec for spec in registry["properties"].values())
+
+
+# registry.users, a list
+
+
+USERS = [{"name": "a", "password": "$2b$10$x", "pull": ["g/**"]}, {"name": "b", "password": "p", "admin": True}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        DOCUMENT,
+        "registry:\n  users: []\n  port: 5000\n",
+        "registry:\n  users:\n  - name: old # c\n    password: x\n  port: 5000 # keep\n",
+        "registry:\n  users:\n    - name: old\n      password: x\n\n# tail\n",
+        "registry:\r\n  users:\r\n  - name: old\r\n  port: 1\r\n",
+        "",
+    ],
+)
+def test_a_list_is_replaced_and_nothing_else(text: str) -> None:
+    from gdkreg.config.edit import set_list
+
+    path = Path("gdk.yml")
+    edited = set_list(path, text, ("registry", "users"), USERS)
+    emptied = set_list(path, edited, ("registry", "users"), [])
+    for line in text.splitlines():
+        if "old" not in line and "password: x" not in line and "users" not in line:
+            assert line in edited.splitlines()
+            assert line in emptied.splitlines()
+    assert set_list(path, emptied, ("registry", "users"), USERS).count("name: a") == 1
+
+
+def test_users_in_gdk_yml_are_checked(fake: FakeHost) -> None:
+    good = "$2b$10$" + "a" * 53
+    entry = f"registry: {{users: [{{name: ci, password: '{good}', pull: ['g/**']}}]}}"
+    assert loaded(fake, entry).registry.users[0].pull == ["g/**"]
+    assert "not a bcrypt hash" in refused(fake, entry.replace(good, "plain"))
+    assert "is not a pattern" in refused(fake, entry.replace("g/**", "../x"))
+    assert "there is no such key" in refused(fake, entry.replace("pull:", "pul:"))
+    twice = f"registry: {{users: [{{name: ci, password: '{good}'}}, {{name: ci, password: '{good}'}}]}}"
+    assert "stands there twice" in refused(fake, twice)
+    assert "is the registry's own port" in refused(fake, "registry: {port: 5001, auth_port: 5001}")
+    assert loaded(fake, "registry: {port: 5001}").auth_port == 5002
+
+
+def test_storage_elsewhere_and_an_alias_of_itself(fake: FakeHost) -> None:
+    text = "registry: {config: {storage: {filesystem: {rootdirectory: /data}}}}"
+    assert "make that a symlink" in refused(fake, text)
+    assert "an alias that holds itself" in refused(fake, "registry: &a {config: *a}")
+
+
+def test_set_into_an_empty_block(fake: FakeHost) -> None:
+    edited = set_value(Path("g"), "registry:\n  config: {}\n", ("registry", "config", "log", "level"), "warn")
+    assert yaml.safe_load(edited) == {"registry": {"config": {"log": {"level": "warn"}}}}
