@@ -39,9 +39,11 @@ def test_a_wheel_works_from_anywhere(clone: Path, tmp_path: Path) -> None:
     gdkreg = str(tmp_path / "venv/bin/gdkreg")
     root = tmp_path / "root"
     root.mkdir()
-    (root / "gdk.yml").write_text("registry: {enabled: true, persist_alias: true, listen_address: 172.16.123.1}\n")
+    (root / "gdk.yml").write_text("registry: {enabled: true}\n")
     assert "gdkreg 0." in sh(gdkreg, "--version", cwd=root)
-    assert "ip address replace 172.16.123.1/32 dev lo" in sh(gdkreg, "plan", cwd=root), "support/ is inside the wheel"
+    assert "registry/config.yml" in sh(gdkreg, "plan", cwd=root)
+    unit = "from gdkreg.host import support; print(support.text('gdkreg-loopback.service'))"
+    assert "ExecStart=ip address replace" in sh("venv/bin/python", "-c", unit, cwd=tmp_path), "support/ is inside the wheel"
 
 
 def test_make_up_on_a_machine_without_an_engine(clone: Path, lone_box: Box) -> None:
