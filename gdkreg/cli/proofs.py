@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -123,6 +124,7 @@ def trace(
     root = session.open_root(root_dir)
     if root.applied is None:
         raise GdkregError("this machine is not set up yet", why="there was no reconfigure", fix="gdkreg reconfigure")
+    gc.enable()
     code = 0
     with Tracer(root.applied, root.host, out.line, show_secrets=show_secrets) as tracer:
         out.note(f"tracing {root.applied.authority}" + ("" if command else "; Ctrl-C ends it"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import re
 import time
 from contextlib import AbstractContextManager
@@ -213,6 +214,7 @@ def tail(
 
     Example: gdkreg tail registry --since 5m --no-follow
     """
+    gc.enable()
     moment = time.time() - _seconds(since) if since else None
     services = Services(session.open_root(root_dir))
     (name,) = services.named(service or "registry")
