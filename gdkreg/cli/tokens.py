@@ -179,7 +179,7 @@ def add(
     push: Annotated[Patterns, typer.Option("--push", help="Repositories to push to.", show_default=False)] = None,
     delete: Annotated[Patterns, typer.Option("--delete", help="Repositories to delete from.", show_default=False)] = None,
     admin: Annotated[bool, typer.Option("--admin", help="Everything, and the catalog.")] = False,
-    _dry_run: DryRun = False,
+    dry_run: DryRun = False,
     _yes: Yes = False,
 ) -> None:
     """Add a user to gdk.yml, with a bcrypt hash of the password. The running issuer takes it at once.
@@ -206,12 +206,14 @@ def add(
     entry |= {key: value for key, value in (("pull", pull), ("push", push), ("delete", delete)) if value}
     if admin:
         entry["admin"] = True
-    _edit_users(root_dir, lambda given: [*[item for item in given if item.get("name") != name], entry])
+    _edit_users(root_dir, lambda given: [*[item for item in given if item.get("name") != name], entry], dry_run=dry_run)
+    if dry_run:
+        return
     out.line(f"{name} is in gdk.yml. Next: gdkreg login -u {name}")
 
 
 @users.command()
-def remove(name: str, root_dir: RootDir = None, _dry_run: DryRun = False, _yes: Yes = False) -> None:
+def remove(name: str, root_dir: RootDir = None, dry_run: DryRun = False, _yes: Yes = False) -> None:
     """Remove a user from gdk.yml. Tokens that it has run out within 5 minutes.
 
     Example: gdkreg user remove ci
@@ -223,7 +225,9 @@ def remove(name: str, root_dir: RootDir = None, _dry_run: DryRun = False, _yes: 
             raise ConfigError(f"there is no user {name}", fix="gdkreg user list")
         return kept
 
-    _edit_users(root_dir, without)
+    _edit_users(root_dir, without, dry_run=dry_run)
+    if dry_run:
+        return
     out.line(f"{name} is gone from gdk.yml")
 
 
@@ -258,7 +262,7 @@ def list_(root_dir: RootDir = None, json: Json = False) -> None:
         out.line(f"{row['name']}  {may or 'nothing'}")
 
 
-def _edit_users(root_dir: Path | None, change: Callable[[Entries], Entries]) -> None:
+def _edit_users(root_dir: Path | None, change: Callable[[Entries], Entries], *, dry_run: bool) -> None:
     """Rewrite registry.users in gdk.yml; everything else in the file stays."""
     from gdkreg.config import edit, settings
     from gdkreg.config.source import parse
@@ -271,6 +275,11 @@ def _edit_users(root_dir: Path | None, change: Callable[[Entries], Entries]) -> 
     text = edit.set_list(path, before.decode("utf-8-sig"), ("registry", "users"), change(given))
     after = (b"\xef\xbb\xbf" if before.startswith(b"\xef\xbb\xbf") else b"") + text.encode()
     settings.resolve(root.path, *settings.filled(parse(path, after), root.host))
+    if dry_run:
+        from gdkreg.plan import diff
+
+        out.diff(diff.unified(str(path), before, after))
+        return
     info = root.host.info(path)
     root.host.write(path, after, mode=info.mode if info and info.kind == "file" else 0o600)
 

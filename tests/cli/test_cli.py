@@ -241,6 +241,10 @@ def test_users_are_written_to_gdk_yml(fake: FakeHost) -> None:
         return str(result.output)
 
     assert "There are no users" in user("list")
+    shown = user("add", "ci", "--admin", "--password-stdin", "--dry-run", stdin="hunter22\n")
+    assert "+    - name: ci" in shown
+    assert "$2b$" not in shown
+    assert fake.files[ROOT / "gdk.yml"].decode() == GDK_YML
     user("add", "ci", "--pull", "group/**", "--push", "group/app/*", "--password-stdin", stdin="hunter22\n")
     text = fake.files[ROOT / "gdk.yml"].decode()
     assert text.startswith(GDK_YML)
