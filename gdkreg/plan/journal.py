@@ -105,9 +105,6 @@ class Journal:
         """Whether a killed run left something open."""
         return bool(self._open)
 
-    def entries(self) -> list[Entry]:
-        return list(self._entries)
-
     # what is ours
 
     def owned(self) -> dict[Path, Owned]:

@@ -35,10 +35,6 @@ class ContainerFiles(msgspec.Struct, frozen=True):
     files: OwnedFiles
     name: str = "container_files"
 
-    def copy_of(self, source: Path) -> Path:
-        """The file to mount: the copy, or the source itself where it runs as you."""
-        return source if self.owner is None else self.folder / source.name
-
     def inspect(self, host: HostReader) -> CopiesState:
         wanted = {self.folder / source.name: host.read(source) for source in self.sources} if self.owner else {}
         storage = host.info(self.storage)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import http.client
 import os
@@ -16,10 +15,10 @@ import msgspec
 
 from gdkreg.config.settings import Settings
 from gdkreg.errors import GdkregError
-from gdkreg.host import network
 from gdkreg.host.base import Host
 from gdkreg.plan.journal import FOLDER
 from gdkreg.services.daemon import Daemon
+from gdkreg.services.place import is_taken, taken
 from gdkreg.services.registry import State
 
 PATIENCE = 15.0  # seconds
@@ -63,7 +62,9 @@ class Auth:
         if running == self._digest() and self.answers():
             return "already running"
         self._daemon.stop()
-        self._check_place()
+        place = (self._settings.address, self._settings.auth_port, "registry.auth_port")
+        if is_taken(*place):
+            raise taken(*place)
         env = {**self._host.platform.env, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path[1:]])}
         self._daemon.start([sys.executable, "-m", "gdkreg.issuer.serve", str(self._settings.root)], env, self._digest())
         deadline = time.monotonic() + PATIENCE
@@ -78,22 +79,6 @@ class Auth:
                 )
             time.sleep(0.02)
         return "recreated" if running is not None else "started"
-
-    def _check_place(self) -> None:
-        address, port = self._settings.address, self._settings.auth_port
-        error = network.can_bind(address, port)
-        if error is None:
-            return
-        if error.errno == errno.EADDRNOTAVAIL:
-            raise GdkregError(
-                f"{address} is not an address of this machine", why="the loopback alias is gone", fix="gdkreg reconfigure"
-            )
-        holder = network.port_holder(address, port)
-        who = f"{holder.name or 'a process'} (pid {holder.pid or 'unknown'})" if holder else "another program"
-        raise GdkregError(
-            f"port {port} of {address} is held by {who}",
-            fix=f"gdkreg config set registry.auth_port {port + 1}; gdkreg reconfigure",
-        )
 
     def answers(self) -> bool:
         """Whether a GitLab-like /jwt/auth answers at its place."""

@@ -84,6 +84,10 @@ class ProcessRuntime:
     def remove(self) -> None:
         self.daemon.remove()
 
+    def rival(self) -> str:
+        """A process has no containers to look through."""
+        return ""
+
     def last_lines(self, count: int) -> list[str]:
         return self.daemon.last_lines(count)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,14 +11,15 @@ import msgspec
 
 from gdkreg.config.settings import Settings
 from gdkreg.errors import GdkregError
-from gdkreg.host import files, network
+from gdkreg.host import files
 from gdkreg.host.base import Host
 from gdkreg.plan.journal import FOLDER
-from gdkreg.services import ready
+from gdkreg.services import place, ready
 from gdkreg.services.launch import Launch, build
 from gdkreg.services.process import ProcessRuntime, find_binary
 
 PATIENCE = 30.0  # seconds until a registry that neither answers nor dies is given up
+_PORT = "registry.port"
 NOT_RUNNING = "stopped"
 
 
@@ -35,6 +35,7 @@ class Runtime(Protocol):
     def died(self) -> str: ...
     def stop(self) -> bool: ...
     def remove(self) -> None: ...
+    def rival(self) -> str: ...
     def last_lines(self, count: int) -> list[str]: ...
     def lines(self, count: int | None, *, follow: bool, since: float | None) -> Iterator[str]: ...
 
@@ -164,7 +165,9 @@ class Registry:
             return self._report("already running", runtime, why, begin, answer)
         if running is not None:
             runtime.stop()
-        self._check_place(runtime)
+        address, port = self.launch.address, self.launch.port
+        if place.is_taken(address, port, _PORT):
+            raise self._port_taken(runtime, address, port)
         self._check_storage()
         files.write_whole(self._record, " ".join([runtime.name, *left]).encode(), mode=0o600, owner=None)
         runtime.start()
@@ -251,37 +254,17 @@ class Registry:
         lines = _telling(runtime.last_lines(80))
         return GdkregError(what, why=why, fix="gdkreg tail registry --no-follow shows the whole log", details="\n".join(lines))
 
-    def _check_place(self, runtime: Runtime) -> None:
-        address, port = self.launch.address, self.launch.port
-        error = network.can_bind(address, port)
-        if error is None:
-            return
-        if error.errno == errno.EADDRNOTAVAIL:
-            raise GdkregError(
-                f"{address} is not an address of this machine", why="the loopback alias is gone", fix="gdkreg reconfigure"
-            )
-        if error.errno == errno.EACCES:
-            raise GdkregError(f"port {port} needs root", why="ports below 1024 do", fix="gdkreg config set registry.port 5000")
-        raise self._port_taken(runtime, address, port)
-
     def _port_taken(self, runtime: Runtime, address: str, port: int) -> GdkregError:
-        move = f"gdkreg config set registry.port {port + 1}; gdkreg reconfigure"
-        rival = getattr(runtime, "rival", str)()
-        if rival:
+        if rival := runtime.rival():
             return GdkregError(
                 f"port {port} is held by GDK's own registry, container {rival}",
                 why="both would serve the same storage",
                 fix="gdk stop registry (gdk start starts it again: gdk start rails-web and the like leave it off)",
             )
         if "AirTunes" in ready.ask(address, port, None).server:
-            return GdkregError(
-                f"port {port} is held by AirPlay",
-                fix=f"switch off System Settings → General → AirDrop & Handoff → AirPlay Receiver, or {move}",
-            )
-        holder = network.port_holder(address, port)
-        who = f"{holder.name or 'a process'} (pid {holder.pid or 'unknown'})" if holder else "another program"
-        gdk = "; it may be GDK's own: gdk stop registry" if holder and "registry" in holder.name else ""
-        return GdkregError(f"port {port} of {address} is held by {who}{gdk}", fix=move)
+            switch = "switch off System Settings → General → AirDrop & Handoff → AirPlay Receiver"
+            return GdkregError(f"port {port} is held by AirPlay", fix=f"{switch}, or {place.move(port, _PORT)}")
+        return place.taken(address, port, _PORT)
 
     def _check_storage(self) -> None:
         import os
