@@ -83,5 +83,5 @@ def _registry(root: Root) -> list[Note]:
         fix = "gdkreg reconfigure" if state.verdict == "no route" else "gdkreg tail registry --no-follow"
         return [Note("error", f"it runs ({state.detail}) but {state.url} gives: {state.verdict}", fix)]
     if not state.current:
-        return [Note("warning", "it runs with older settings", "gdkreg restart registry")]
+        return [Note("warning", "it runs with older settings", "gdkreg start")]
     return [Note("ok", f"{state.url} ({state.runtime}: {state.detail})")]

@@ -32,7 +32,7 @@ class Rule(msgspec.Struct, frozen=True):
 
 def _read_only(_: Settings) -> str:
     key = "registry.read_only_maintenance_enabled"
-    return f"gdkreg config set {key} false; gdkreg reconfigure; gdkreg restart registry"
+    return f"gdkreg config set {key} false; gdkreg reconfigure; gdkreg start"
 
 
 def _port(settings: Settings) -> str:
@@ -41,13 +41,20 @@ def _port(settings: Settings) -> str:
 
 def _plain(settings: Settings) -> str:
     if settings.registry.self_signed:
-        return "gdkreg restart registry"
+        return "gdkreg start"
     line = f'"insecure-registries": ["{settings.authority}"]'
     return f"gdkreg config set registry.self_signed true; gdkreg up, or {line} in daemon.json"
 
 
+def _realm(settings: Settings) -> str:
+    if settings.issuer != "local":
+        return "trust GitLab's certificate on this machine, e.g. mkcert -install"
+    file = settings.root / "registry_host.crt"
+    return f"export SSL_CERT_FILE={file} (on a Mac: security add-trusted-cert -r trustRoot {file})"
+
+
 def _storage(settings: Settings) -> str:
-    return f"ls -ld {settings.root}/registry/storage; gdkreg reconfigure; gdkreg restart registry"
+    return f"ls -ld {settings.root}/registry/storage; gdkreg reconfigure; gdkreg start"
 
 
 RULES = (
@@ -55,7 +62,7 @@ RULES = (
         "expired",
         r"certificate has expired|certificate is expired|after \S+Z? is expired",
         "the registry's certificate ran out",
-        "gdkreg cert renew tls; gdkreg restart registry",
+        "gdkreg cert renew tls; gdkreg start",
     ),
     Rule(
         "clock skew",
@@ -69,7 +76,21 @@ RULES = (
         r"cannot validate certificate for|Hostname mismatch|no alternative certificate subject name|"
         r"IP address mismatch",
         "the certificate is for another name than the one in the image reference",
-        "gdkreg reconfigure; gdkreg restart registry; use the name of gdkreg config get registry.host",
+        "gdkreg reconfigure; gdkreg start; use the name of gdkreg config get registry.host",
+    ),
+    Rule(
+        "realm not trusted",
+        r"/jwt/auth[^\n]*(unknown authority|failed to verify certificate|self[- ]signed)",
+        "the client does not trust the realm, which gives out the tokens: docker buildx asks it by itself, "
+        "and knows only the certificates of the system",
+        _realm,
+    ),
+    Rule(
+        "unknown authority in a build",
+        r"failed to (solve|resolve source metadata|do request)[^\n]*(unknown authority|failed to verify certificate)",
+        "BuildKit does not trust registry_host.crt: a builder in a container has trust of its own, "
+        "and Docker Engine's may read certs.d only when the engine starts",
+        "gdkreg verify --client buildx says which command cures it",
     ),
     Rule(
         "unknown authority",
@@ -142,7 +163,7 @@ RULES = (
         "invalid token",
         r"invalid[_ ]token|error=\"invalid",
         "the registry refuses the token: another key, issuer or audience",
-        "gdkreg token inspect - says which; gdkreg reconfigure; gdkreg restart registry",
+        "gdkreg token inspect - says which; gdkreg reconfigure; gdkreg start",
     ),
     Rule(
         "unauthorized",
@@ -179,6 +200,12 @@ def explain(text: str, settings: Settings, host: HostReader) -> Explained | None
     """None for an error that no rule knows."""
     rule = _rule(text)
     return Explained(rule.name, rule.cause, remedy_of(text, settings), _state(settings, host)) if rule else None
+
+
+def kind_of(text: str) -> str:
+    """The name of the rule that an error falls under; empty for one that no rule knows."""
+    rule = _rule(text)
+    return rule.name if rule else ""
 
 
 def remedy_of(text: str, settings: Settings) -> str:

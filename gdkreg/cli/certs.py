@@ -75,7 +75,7 @@ def renew(
     if json:
         out.as_json({"changes": len(run.done)})
     else:
-        out.line("Next: gdkreg restart registry")
+        out.line("Next: gdkreg start")
 
 
 def register(app: typer.Typer) -> None:

@@ -84,11 +84,11 @@ def _next(root: Root) -> str:
 
     state = Registry(root.settings, root.host).state()
     if not state.running:
-        return "gdkreg start registry"
+        return "gdkreg start"
     return (
         "the registry runs with this configuration"
         if state.current
-        else "gdkreg restart registry (it runs with the configuration of before)"
+        else "gdkreg start (it runs with the configuration of before)"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import requests
 from gdkreg.config.settings import Settings
 from gdkreg.config.values import is_ipv4, is_loopback
 from gdkreg.errors import GdkregError
+from gdkreg.explain import kind_of, remedy_of
 from gdkreg.host.base import Host
 from gdkreg.proof.image import Image, make
 from gdkreg.registry import session as sessions
@@ -23,14 +25,15 @@ from gdkreg.registry.tokens import inspect, signer
 from gdkreg.services import ready
 
 ACCEPT = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+_REALM = "realm not trusted"  # of explain's rules
 NAMES = ("engine", "name", "address", "port", "tls", "trust", "challenge", "token", "scope", "push", "pull", "delete")
 
 
 class Hop(msgspec.Struct, frozen=True):
-    """One hop's finding; `remedy` is set where it is broken."""
+    """One hop's finding; `remedy` is set where it is broken, or the client is absent: not on this machine."""
 
     name: str
-    verdict: Literal["ok", "broken", "skipped"]
+    verdict: Literal["ok", "broken", "skipped", "absent"]
     detail: str
     remedy: str = ""
     ms: float = 0.0
@@ -45,16 +48,34 @@ class BrokenError(Exception):
         self.remedy = remedy
 
 
+class AbsentError(BrokenError):
+    """This client is not on this machine, and what brings it there."""
+
+
+class CaFile(msgspec.Struct, frozen=True):
+    """Where a client looks for the registry's CA, and what it finds there."""
+
+    path: str
+    content: bytes | None
+
+
 class Client(Protocol):
-    """A container client: whether it is there, which CA file it uses, and the push and pull."""
+    """A container client: whether it is there, how it sees the registry, and the push and pull."""
 
     name: str
 
     def engine(self) -> str:
-        """What it is; raises `BrokenError` where it is not there."""
+        """What it is, made ready; raises `AbsentError` or `BrokenError`."""
 
-    def trusted(self) -> str:
-        """The CA file that it uses for this registry; raises `BrokenError` where it would refuse the certificate."""
+    def ask(self, reference: str, /) -> str | None:
+        """What the client itself says of an image that is not there: how it looks the name up, whether it gets through,
+        and whether it trusts what it finds. Empty where all is well, None where it cannot be asked."""
+
+    def ca_file(self) -> CaFile | None:
+        """The CA file that it uses for this registry; None where that cannot be told."""
+
+    def remedy(self, hop: str, /) -> str:
+        """What cures this client's own view of a hop: name, port or trust."""
 
     def push(self, image: Image, reference: str, token: str) -> str:
         """The digest that was pushed; raises `BrokenError`."""
@@ -83,28 +104,46 @@ class Chain:
         self._token = ""
         self._digest = ""
         self._began = False
+        self._said: tuple[str | None] | None = None  # what the client said when it was asked
 
-    def run(self) -> Iterator[Hop]:
-        """The hops in order, up to the first broken one; whatever happens, nothing is left behind."""
+    def run(self, beginning: Callable[[str], None]) -> Iterator[Hop]:
+        """The hops in order, each announced, up to the first broken one; whatever happens, nothing is left behind."""
         try:
             for name in NAMES:
+                beginning(f"  {self._client.name}  {name} …")
                 begin = time.monotonic()
                 check: Callable[[], str] = getattr(self, f"check_{name}")
                 try:
                     detail = check()
                     hop = Hop(name, "skipped" if detail.startswith("-") else "ok", detail.removeprefix("- "))
+                except AbsentError as absent:
+                    hop = Hop(name, "absent", absent.detail, absent.remedy)
                 except BrokenError as broken:
                     hop = Hop(name, "broken", broken.detail, broken.remedy)
                 except (requests.RequestException, OSError) as error:
                     hop = Hop(name, "broken", str(error)[:200], "gdkreg doctor")
+                beginning("")
                 yield msgspec.structs.replace(hop, ms=round((time.monotonic() - begin) * 1000, 1))
-                if hop.verdict == "broken":
+                if hop.verdict in {"broken", "absent"}:
                     return
         finally:
+            beginning("")
             self.clean()
 
     def check_engine(self) -> str:
         return self._client.engine()
+
+    def _refusal(self, *kinds: str) -> str:
+        """The client's own words, where they are an error of one of these kinds (of `explain`); else empty."""
+        if self._said is None:
+            self._said = (self._client.ask(f"{self._settings.authority}/gdkreg-verify/none:verify"),)
+        for line in (self._said[0] or "").splitlines():
+            kind = kind_of(line)
+            # Where the realm listens is a hop of its own; only with GitLab has it another name too.
+            of_realm = "/jwt/auth" in line and (self._settings.issuer != "local" or kind == "connection refused")
+            if kind in kinds and (kind == _REALM or not of_realm):
+                return re.sub(r'^.*?(?=(?:Get|Head|Post) ")', "", line.strip())[:200]
+        return ""
 
     def check_name(self) -> str:
         name, wanted = self._settings.host, self._settings.address
@@ -116,6 +155,8 @@ class Chain:
             raise BrokenError(f"{name} cannot be looked up", "gdkreg reconfigure") from None
         if found != [wanted]:
             raise BrokenError(f"{name} leads to {', '.join(found)}, not to {wanted} alone", "gdkreg reconfigure --take-over")
+        if said := self._refusal("no such host"):
+            raise BrokenError(f"this machine finds {name}, {self._client.name} does not: {said}", self._client.remedy("name"))
         return f"{name} → {wanted}"
 
     def check_address(self) -> str:
@@ -143,6 +184,8 @@ class Chain:
             holder = port_holder(self._settings.address, self._settings.registry.port)
             who = f"; it is {holder.name} (pid {holder.pid})" if holder and holder.pid else ""
             raise BrokenError(f"{where} is no registry: {answer.detail}{who}", "stop that program, then gdkreg start registry")
+        if said := self._refusal("connection refused"):
+            raise BrokenError(f"this machine reaches {where}, {self._client.name} does not: {said}", self._client.remedy("port"))
         return f"{where} is a registry" if answer.verdict == "ready" else f"{where} is open"
 
     def check_tls(self) -> str:
@@ -151,22 +194,35 @@ class Chain:
             return "- plain HTTP (registry.self_signed is false)"
         answer = self._ask()
         if answer.verdict == "no tls":
-            raise BrokenError("it speaks plain HTTP, TLS was expected", "gdkreg reconfigure; gdkreg restart registry")
+            raise BrokenError("it speaks plain HTTP, TLS was expected", "gdkreg reconfigure; gdkreg start")
         if answer.verdict == "other certificate":
-            raise BrokenError(answer.detail, "gdkreg restart registry")
+            raise BrokenError(answer.detail, "gdkreg start")
         from gdkreg.resources.x509 import facts
 
         found = facts(certificate.read_bytes())
         if found is None or self._settings.host.lower() not in {name.lower() for name in found.names}:
-            raise BrokenError(f"the certificate is not for {self._settings.host}", "gdkreg reconfigure; gdkreg restart registry")
+            raise BrokenError(f"the certificate is not for {self._settings.host}", "gdkreg reconfigure; gdkreg start")
         if found.days_left < 0:
-            raise BrokenError(
-                f"the certificate expired on {found.not_after:%Y-%m-%d}", "gdkreg cert renew tls; gdkreg restart registry"
-            )
+            raise BrokenError(f"the certificate expired on {found.not_after:%Y-%m-%d}", "gdkreg cert renew tls; gdkreg start")
         return f"for {', '.join(found.names)} until {found.not_after:%Y-%m-%d}"
 
     def check_trust(self) -> str:
-        return self._client.trusted()
+        certificate = self._certificate()
+        if certificate is None:
+            if said := self._refusal("http answer to an https client"):
+                raise BrokenError(f"{self._client.name} refuses plain HTTP", remedy_of(said, self._settings))
+            return "- plain HTTP, which it takes"
+        file = self._client.ca_file()
+        ours = file is not None and file.content == certificate.read_bytes()
+        said = self._refusal("unknown authority", "unknown authority in a build")
+        # Who cannot be asked, or does not get past the realm, is judged by the file alone.
+        if said or (not ours and (self._said == (None,) or self._refusal(_REALM))):
+            if file is None or ours:
+                what = f"{file.path} is right, but it is not read" if file else "the certificate is not trusted"
+            else:
+                what = f"{file.path} is {'missing' if file.content is None else 'not registry_host.crt'}"
+            raise BrokenError(f"{what}{f': {said}' if said else ''}", self._client.remedy("trust"))
+        return file.path if file and ours else "it takes the certificate, by a file that is not known here"
 
     def check_challenge(self) -> str:
         answer = sessions.of(self._settings).request("GET", "/v2/")
@@ -175,14 +231,14 @@ class Chain:
         found = sessions.challenge_of(answer.headers.get("WWW-Authenticate", ""))
         if found is None:
             raise BrokenError(
-                f"/v2/ answered {answer.status_code} without a Bearer challenge", "gdkreg reconfigure; gdkreg restart registry"
+                f"/v2/ answered {answer.status_code} without a Bearer challenge", "gdkreg reconfigure; gdkreg start"
             )
         settings = self._settings
         if found.realm not in {
             settings.realm,
             f"{settings.scheme}://{settings.authority}/jwt/auth",
         }:  # the second while it is traced
-            remedy = "gdkreg reconfigure; gdkreg restart registry"
+            remedy = "gdkreg reconfigure; gdkreg start"
             raise BrokenError(f"the realm is {found.realm}, not {self._settings.realm}", remedy)
         self._asks, self._realm = True, found.realm
         return f"realm {found.realm}"
@@ -199,6 +255,8 @@ class Chain:
         except GdkregError as error:
             raise BrokenError(f"{error.what}: {error.why}" if error.why else error.what, error.fix) from None
         self._cleaner = sessions.minter(self._settings)
+        if said := self._refusal(_REALM):
+            raise BrokenError(f"{self._client.name} does not trust the realm: {said}", remedy_of(said, self._settings))
         return whose
 
     def _source(self) -> tuple[sessions.TokenSource, str]:
@@ -241,7 +299,7 @@ class Chain:
             why = f": {found.error}" if found and found.error else ""
             raise BrokenError(
                 f"the registry refuses the token{why}; it may check with another key",
-                "gdkreg reconfigure; gdkreg restart registry",
+                "gdkreg reconfigure; gdkreg start",
             )
         return str(self._scope)
 
@@ -266,9 +324,9 @@ class Chain:
     def check_delete(self) -> str:
         answer = self._delete()
         if answer.status_code == 405:
-            remedy = "gdkreg config set registry.read_only_maintenance_enabled false; gdkreg reconfigure; gdkreg restart registry"
+            remedy = "gdkreg config set registry.read_only_maintenance_enabled false; gdkreg reconfigure; gdkreg start"
             if self._settings.registry.config.get("storage", {}).get("delete"):
-                remedy = "take storage.delete out of registry.config; gdkreg reconfigure; gdkreg restart registry"
+                remedy = "take storage.delete out of registry.config; gdkreg reconfigure; gdkreg start"
             raise BrokenError("deleting answered 405: it is switched off", remedy)
         if answer.status_code != 202:
             raise BrokenError(f"deleting answered {answer.status_code}", "gdkreg tail registry --no-follow")

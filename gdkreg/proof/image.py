@@ -13,16 +13,17 @@ import msgspec
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+FILE = "gdkreg-verify"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
 class Image(msgspec.Struct, frozen=True):
-    """The blobs by digest, and the manifest that names them. `digest` is the manifest's."""
+    """The blobs by digest, and the manifest that names them. `digest` is the manifest's, `content` that of its one file."""
 
     manifest: bytes
     config: bytes
     layer: bytes
-    diff_id: str
+    content: bytes
 
     @property
     def digest(self) -> str:
@@ -47,7 +48,8 @@ class Image(msgspec.Struct, frozen=True):
 
 
 def make() -> Image:
-    plain = _tar({"gdkreg-verify": secrets.token_hex(16).encode()})
+    content = secrets.token_hex(16).encode()
+    plain = _tar({FILE: content})
     layer = gzip.compress(plain, mtime=0)
     diff_id = sha256(plain)
     config = json.dumps(
@@ -64,7 +66,7 @@ def make() -> Image:
         "config": {"mediaType": CONFIG_TYPE, "digest": sha256(config), "size": len(config)},
         "layers": [{"mediaType": LAYER_TYPE, "digest": sha256(layer), "size": len(layer)}],
     }
-    return Image(json.dumps(manifest).encode(), config, layer, diff_id)
+    return Image(json.dumps(manifest).encode(), config, layer, content)
 
 
 def sha256(content: bytes) -> str:

@@ -33,6 +33,13 @@ def note(text: str) -> None:
     sys.stderr.flush()
 
 
+def passing(text: str) -> None:
+    """What is going on, on a terminal only; the next call takes it away."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[2K{text}")
+        sys.stderr.flush()
+
+
 def as_json(value: Any) -> None:
     text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
     line(text)

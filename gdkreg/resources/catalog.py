@@ -127,18 +127,19 @@ class Catalog:
         return FirstUserFile(settings.root / FOLDER / "first_user", wanted, self._files("first_user"))
 
     def docker_trust(self) -> DockerTrust:
-        files = self._files("docker_trust")
+        files, buildkit = self._files("docker_trust"), self._settings.root / "registry" / "buildkitd.toml"
         asked = self._options.trust or bool(files.ours())
         places = self._places() if asked else []
         known = {place.folder for place in places}
         for path, owned in self._journal.owned().items():
             # An engine that does not answer just now keeps its trust.
-            if owned.resource == "docker_trust" and (folder := path.parent.parent) not in known:
+            if owned.resource == "docker_trust" and path != buildkit and (folder := path.parent.parent) not in known:
                 known.add(folder)
                 places.append(Place(folder, owned.as_root, "the engine used before"))
         return DockerTrust(
             authority=self._settings.authority,
             certificate=self._settings.root / "registry_host.crt",
+            buildkit=buildkit,
             places=places,
             wanted=asked and self._settings.registry.self_signed,
             files=files,

@@ -45,7 +45,7 @@ def test_reconfigure_shows_what_it_does_and_the_next_step(fake: FakeHost) -> Non
     assert "run ip address add 172.16.123.1/32 dev lo label lo:gdkreg" in text
     assert "replace /etc/hosts  (gdk.test, registry.test must lead here)" in text
     assert "Done: 13 changes." in text
-    assert "Next: gdkreg start registry" in text
+    assert "Next: gdkreg start\n" in text
     assert gdkreg("reconfigure").output == "Nothing to do: this machine matches gdk.yml.\n"
 
 

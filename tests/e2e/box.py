@@ -18,6 +18,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 IMAGE = "registry:dev"
+BUILDERS = Path(sys.prefix) / "builders"  # made by builders.sh
 _SETUP = """
 set -e
 mount --make-rprivate /
@@ -27,12 +28,29 @@ mkdir -p /etc/docker /etc/containers
 mount --bind "$BOX/etc-docker" /etc/docker
 mount --bind "$BOX/etc-systemd" /etc/systemd/system
 mount -t tmpfs tmpfs /run
-if [ -n "$ENGINE" ]; then
-  dockerd --data-root "$BOX/data" --exec-root /run/docker-exec -p /run/docker.pid >"$BOX/dockerd.log" 2>&1 &
-  for _ in $(seq 300); do docker version >/dev/null 2>&1 && break; sleep 0.05; done
-fi
+if [ -n "$ENGINE" ]; then bash "$BOX/engine"; fi
 touch "$BOX/ready"
 exec sleep infinity
+"""
+_ENGINE = """
+dockerd --data-root "$BOX/data" --exec-root /run/docker-exec -p /run/docker.pid >>"$BOX/dockerd.log" 2>&1 &
+for _ in $(seq 300); do docker version >/dev/null 2>&1 && break; sleep 0.05; done
+"""
+# A privileged container gets every capability there is; root here may have fewer, and runc refuses to give what it lacks.
+_RUNC = """#!/usr/bin/env python3
+import json, os, sys
+
+NAMES = {21: "CAP_SYS_ADMIN", 22: "CAP_SYS_BOOT", 23: "CAP_SYS_NICE", 24: "CAP_SYS_RESOURCE", 25: "CAP_SYS_TIME"}
+held = int(next(line for line in open("/proc/self/status") if line.startswith("CapBnd")).split()[1], 16)
+for option, name in (("--bundle", "/config.json"), ("--process", "")):
+    if option in sys.argv:
+        path = sys.argv[sys.argv.index(option) + 1] + name
+        spec = json.load(open(path))
+        sets = spec.get("process", spec).get("capabilities") or {}
+        for kind in sets:
+            sets[kind] = [one for one in sets[kind] if one not in {NAMES[at] for at in NAMES if not held >> at & 1}]
+        json.dump(spec, open(path, "w"))
+os.execvp("runc", ["runc", *sys.argv[1:]])
 """
 
 
@@ -47,7 +65,7 @@ class Result:
 class Box:
     """Made by `open_box`; `home` and `root` are folders for a test's HOME and GDK root."""
 
-    def __init__(self, folder: Path, *, engine: bool = True) -> None:
+    def __init__(self, folder: Path, *, engine: bool = True, privileged: bool = False) -> None:
         self.folder = folder
         self.home = folder / "home"
         self.root = folder / "gdk"
@@ -55,6 +73,12 @@ class Box:
         folder.mkdir(exist_ok=True)
         for name in ("home", "gdk", "etc-docker", "etc-systemd", "data"):
             (folder / name).mkdir()
+        (folder / "engine").write_text(_ENGINE)
+        if privileged:
+            (folder / "runc").write_text(_RUNC)
+            (folder / "runc").chmod(0o755)
+            runtimes = {"here": {"path": str(folder / "runc")}}
+            (folder / "etc-docker/daemon.json").write_text(json.dumps({"runtimes": runtimes, "default-runtime": "here"}))
         self.hosts.write_bytes(b"127.0.0.1\tlocalhost\n::1 localhost ip6-localhost\n")
         self._env = {
             **{key: value for key, value in os.environ.items() if not key.startswith(("DOCKER_", "GDKREG_", "REGISTRY_"))},
@@ -126,6 +150,12 @@ class Box:
         links = json.loads(self.run("ip", "-j", "address").out)
         return {entry["local"] for link in links for entry in link["addr_info"] if entry["family"] == "inet"}
 
+    def restart_engine(self) -> None:
+        """As `systemctl restart docker` would."""
+        self.run("sh", "-c", 'kill "$(cat /run/docker.pid)"; while [ -e /run/docker.pid ]; do sleep 0.05; done')
+        # Its output would hold the pipe of `run` open.
+        self.run("sh", "-c", 'setsid bash "$BOX/engine" >/dev/null 2>&1')
+
     def close(self) -> None:
         self._outer.kill()
         self._outer.wait()
@@ -147,21 +177,52 @@ class Box:
 
     # images, made here
 
-    def import_registry(self, tag: str = IMAGE, *, shell: bool = False) -> None:
-        """An image of a real registry: the binary, its libc and loader; with a shell and wget if asked for."""
-        archive = self.folder / "registry.tar"
-        binary = shutil.which("docker-registry") or "/usr/bin/docker-registry"
+    def import_image(self, tag: str, files: Mapping[str, str], *changes: str) -> None:
+        """An image with the machine's own files at these places, each program with its libraries."""
+        archive = self.folder / "image.tar"
         with tarfile.open(archive, "w") as tar:
-            for path in [binary, *_libraries(binary)]:
-                tar.add(os.path.realpath(path), arcname=path)
-            for name in ("bin/sh", "bin/wget", "bin/grep") if shell else ():
-                tar.add(shutil.which("busybox") or "/bin/busybox", arcname=name)
-            for name in ("tmp", "etc/docker/registry", "var/lib/registry"):
+            added = set()
+            for place, path in files.items():
+                for inside, source in ((place, path), *((library, library) for library in _libraries(path))):
+                    if inside not in added:
+                        added.add(inside)
+                        tar.add(os.path.realpath(source), arcname=inside)
+            for name in ("tmp", "run", "var/lib/registry", "var/lib/docker", "etc/docker/registry"):
                 entry = tarfile.TarInfo(name)
                 entry.type, entry.mode = tarfile.DIRTYPE, 0o1777
                 tar.addfile(entry)
-        done = self.run("docker", "import", "-c", f'ENTRYPOINT ["{binary}"]', str(archive), tag)
+        options = [word for change in changes for word in ("-c", change)]
+        done = self.run("docker", "import", *options, str(archive), tag)
         assert done.code == 0, done
+
+    def import_registry(self, tag: str = IMAGE, *, shell: bool = False) -> None:
+        """An image of a real registry: the binary, its libc and loader; with a shell and wget if asked for."""
+        binary = shutil.which("docker-registry") or "/usr/bin/docker-registry"
+        busybox = shutil.which("busybox") or "/bin/busybox"
+        tools = {f"bin/{name}": busybox for name in ("sh", "wget", "grep")} if shell else {}
+        self.import_image(tag, {binary: binary, **tools}, f'ENTRYPOINT ["{binary}"]')
+
+    def import_dind(self, tag: str = "docker:dind") -> None:
+        """What docker:dind is made of: an engine and its client, without a network for containers of its own."""
+        names = ("dockerd", "containerd", "containerd-shim-runc-v2", "runc", "docker-proxy", "docker-init", "docker")
+        start = self.folder / "entrypoint"
+        start.write_text('#!/bin/sh\nexec "$@" --bridge=none --iptables=false --ip6tables=false --storage-driver=vfs\n')
+        start.chmod(0o755)
+        files = {f"usr/bin/{name}": path for name in names if (path := shutil.which(name))}
+        files |= {"bin/sh": shutil.which("busybox") or "/bin/busybox", "entrypoint": str(start)}
+        self.import_image(tag, files, 'ENTRYPOINT ["/entrypoint"]', "ENV PATH=/usr/bin:/bin", "VOLUME /var/lib/docker")
+
+    def import_buildkit(self, tag: str) -> None:
+        """What moby/buildkit is made of."""
+        files = {f"usr/bin/{name}": str(BUILDERS / name) for name in ("buildkitd", "buildctl")}
+        files["usr/bin/runc"] = shutil.which("runc") or "/usr/sbin/runc"
+        self.import_image(tag, files, 'ENTRYPOINT ["/usr/bin/buildkitd"]', "ENV PATH=/usr/bin")
+
+    def install_buildx(self) -> None:
+        """As Docker Desktop does, among the user's own plugins."""
+        plugins = self.home / ".docker/cli-plugins"
+        plugins.mkdir(parents=True)
+        (plugins / "docker-buildx").symlink_to(BUILDERS / "docker-buildx")
 
     def import_small(self, tag: str) -> None:
         """A tiny image to push."""
@@ -184,4 +245,6 @@ def missing() -> str:
     absent = [
         name for name in ("unshare", "nsenter", "dockerd", "docker", "docker-registry", "ip", "ss") if not shutil.which(name)
     ]
+    if not (BUILDERS / "buildkitd").exists():
+        absent.append("buildkitd (support/bootstrap test)")
     return f"not installed: {', '.join(absent)}" if absent else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -183,11 +184,14 @@ def tags_left(box: Box) -> list[str]:
     return [str(path) for path in folder.glob("*/_manifests/tags/*")]
 
 
-def test_clients_that_need_an_image_say_which(box: Box) -> None:
-    for name, needs in (("buildx", "moby/buildkit"), ("dind", "docker:dind")):
-        result = box.gdkreg("verify", "--client", name)
+def test_a_client_that_is_not_here_says_what_it_needs(box: Box) -> None:
+    for name, needs in (("buildx", "the buildx plugin is not installed"), ("skopeo", "skopeo is not installed")):
+        result = box.run("env", "PATH=/nowhere", sys.executable, "-m", "gdkreg", "verify", "--client", name)
         assert result.code == 1
-        assert needs in result.err
+        assert needs in result.out
+    result = box.gdkreg("verify", "--client", "dind")
+    assert result.code == 1
+    assert "docker pull docker:dind" in result.out
 
 
 def test_trace_explains_the_dialog_and_masks_secrets(box: Box) -> None:
@@ -274,7 +278,7 @@ def test_tls_broken(box: Box) -> None:
     pair = x509.self_signed(x509.new_tls_key(), "registry.test", ("registry.test", "172.16.123.1"), 365)
     paths[0].write_bytes(pair.certificate)
     paths[1].write_bytes(pair.key)
-    assert broken(box)[::2] == ("tls", "gdkreg restart registry")
+    assert broken(box)[::2] == ("tls", "gdkreg start")
     for path, content in zip(paths, before, strict=True):
         path.write_bytes(content)
 

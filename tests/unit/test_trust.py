@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomlkit
 
 from gdkreg.engines import detect, trust
 from gdkreg.engines.detect import Endpoint, Engine, Kind
@@ -22,6 +23,7 @@ from tests.unit.helpers import apply, files, levels, plan
 SOCKET = Endpoint("unix:///var/run/docker.sock", "default socket")
 HOME = Path("/home/dev")
 CERTIFICATE = ROOT / "registry_host.crt"
+BUILDKIT = CERTIFICATE.parent / "registry/buildkitd.toml"
 
 
 @pytest.mark.parametrize(
@@ -120,6 +122,7 @@ def resource(
     return DockerTrust(
         authority,
         CERTIFICATE,
+        BUILDKIT,
         trust.places(Engine(kind, SOCKET), host.platform),
         wanted,
         files(host, "docker_trust", keep_edits=keep),
@@ -146,6 +149,22 @@ def test_into_both_places_readable_for_all(with_certificate: FakeHost) -> None:
     apply(host, resource(host), present=False)
     assert Path("/etc/docker") not in host.infos
     assert Path("/home/dev/.docker") not in host.infos
+
+
+def test_builders_get_a_buildkitd_toml(with_certificate: FakeHost) -> None:
+    host = with_certificate
+    apply(host, resource(host))
+    told = tomlkit.parse(host.files[BUILDKIT].decode()).unwrap()
+    assert told == {"registry": {"registry.test:5000": {"ca": [str(CERTIFICATE)]}}}
+    apply(host, resource(host, "images.test:5000"))
+    assert list(tomlkit.parse(host.files[BUILDKIT].decode()).unwrap()["registry"]) == ["images.test:5000"]
+    apply(host, resource(host), present=False)
+    assert BUILDKIT not in host.files
+    apply(host, resource(host))
+    host.files[BUILDKIT] += b"# mine"
+    assert levels(host, resource(host)) == ["changed"]
+    with pytest.raises(GdkregError, match="was edited after"):
+        plan(host, resource(host), present=False)
 
 
 def test_the_folder_of_a_former_name_goes_and_the_others_stay(with_certificate: FakeHost) -> None:
