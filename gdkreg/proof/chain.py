@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 import requests
@@ -17,14 +18,14 @@ from gdkreg.config.values import is_ipv4, is_loopback
 from gdkreg.errors import GdkregError
 from gdkreg.explain import kind_of, remedy_of
 from gdkreg.host.base import Host
-from gdkreg.proof.image import Image, make
+from gdkreg.proof.client import AbsentError, BrokenError, Client
+from gdkreg.proof.image import ACCEPT, make
 from gdkreg.registry import session as sessions
 from gdkreg.registry.login import credentials
 from gdkreg.registry.scopes import Scope
 from gdkreg.registry.tokens import inspect, signer
 from gdkreg.services import ready
 
-ACCEPT = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 _REALM = "realm not trusted"  # of explain's rules
 NAMES = ("engine", "name", "address", "port", "tls", "trust", "challenge", "token", "scope", "push", "pull", "delete")
 
@@ -39,56 +40,8 @@ class Hop(msgspec.Struct, frozen=True):
     ms: float = 0.0
 
 
-class BrokenError(Exception):
-    """A hop is broken, and what cures it."""
-
-    def __init__(self, detail: str, remedy: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.remedy = remedy
-
-
-class AbsentError(BrokenError):
-    """This client is not on this machine, and what brings it there."""
-
-
-class CaFile(msgspec.Struct, frozen=True):
-    """Where a client looks for the registry's CA, and what it finds there."""
-
-    path: str
-    content: bytes | None
-
-
-class Client(Protocol):
-    """A container client: whether it is there, how it sees the registry, and the push and pull."""
-
-    name: str
-
-    def engine(self) -> str:
-        """What it is, made ready; raises `AbsentError` or `BrokenError`."""
-
-    def ask(self, reference: str, /) -> str | None:
-        """What the client itself says of an image that is not there: how it looks the name up, whether it gets through,
-        and whether it trusts what it finds. Empty where all is well, None where it cannot be asked."""
-
-    def ca_file(self) -> CaFile | None:
-        """The CA file that it uses for this registry; None where that cannot be told."""
-
-    def remedy(self, hop: str, /) -> str:
-        """What cures this client's own view of a hop: name, port or trust."""
-
-    def push(self, image: Image, reference: str, token: str) -> str:
-        """The digest that was pushed; raises `BrokenError`."""
-
-    def pull(self, reference: str, token: str) -> str:
-        """The digest that came back; raises `BrokenError`."""
-
-    def clean(self, reference: str, /) -> None:
-        """Remove what push and pull left with the client."""
-
-
 class Chain:
-    """One verification. `skip` gives hops that this client does not have, with the reason."""
+    """One verification."""
 
     def __init__(self, settings: Settings, host: Host, client: Client) -> None:
         self._settings = settings
@@ -104,7 +57,6 @@ class Chain:
         self._token = ""
         self._digest = ""
         self._began = False
-        self._said: tuple[str | None] | None = None  # what the client said when it was asked
 
     def run(self, beginning: Callable[[str], None]) -> Iterator[Hop]:
         """The hops in order, each announced, up to the first broken one; whatever happens, nothing is left behind."""
@@ -133,16 +85,19 @@ class Chain:
     def check_engine(self) -> str:
         return self._client.engine()
 
+    @functools.cached_property
+    def _said(self) -> str | None:
+        return self._client.ask(f"{self._settings.authority}/gdkreg-verify/none:verify")
+
     def _refusal(self, *kinds: str) -> str:
         """The client's own words, where they are an error of one of these kinds (of `explain`); else empty."""
-        if self._said is None:
-            self._said = (self._client.ask(f"{self._settings.authority}/gdkreg-verify/none:verify"),)
-        for line in (self._said[0] or "").splitlines():
-            kind = kind_of(line)
-            # Where the realm listens is a hop of its own; only with GitLab has it another name too.
-            of_realm = "/jwt/auth" in line and (self._settings.issuer != "local" or kind == "connection refused")
-            if kind in kinds and (kind == _REALM or not of_realm):
-                return re.sub(r'^.*?(?=(?:Get|Head|Post) ")', "", line.strip())[:200]
+        for line in (self._said or "").splitlines():
+            kind, of_realm = kind_of(line), "/jwt/auth" in line
+            found = re.search(r'.*((?:Get|Head|Post) "https?://([^/:"]+).*)', line)  # the last one is what failed
+            # A realm of another name, and where ours listens, are for the realm's own hop.
+            elsewhere = of_realm and (kind == "connection refused" or (found and found[2] != self._settings.host))
+            if kind in kinds and (kind == _REALM or not elsewhere):
+                return (found[1] if found else line.strip())[:200]
         return ""
 
     def check_name(self) -> str:
@@ -216,7 +171,7 @@ class Chain:
         ours = file is not None and file.content == certificate.read_bytes()
         said = self._refusal("unknown authority", "unknown authority in a build")
         # Who cannot be asked, or does not get past the realm, is judged by the file alone.
-        if said or (not ours and (self._said == (None,) or self._refusal(_REALM))):
+        if said or (not ours and (self._said is None or self._refusal(_REALM))):
             if file is None or ours:
                 what = f"{file.path} is right, but it is not read" if file else "the certificate is not trusted"
             else:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gdkreg.config.settings import Settings
 from gdkreg.host.base import Host
-from gdkreg.proof.chain import Client
+from gdkreg.proof.client import Client
 from gdkreg.proof.clients.buildx import Buildx
 from gdkreg.proof.clients.dind import Dind
 from gdkreg.proof.clients.docker import Docker

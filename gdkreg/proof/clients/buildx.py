@@ -11,7 +11,7 @@ from pathlib import Path
 from gdkreg.config.settings import Settings
 from gdkreg.engines.names import patiently
 from gdkreg.host.base import Completed, Host
-from gdkreg.proof.chain import AbsentError, BrokenError, CaFile
+from gdkreg.proof.client import AbsentError, BrokenError, CaFile
 from gdkreg.proof.clients.common import broken, docker_config, path_of, private
 from gdkreg.proof.clients.docker import Docker
 from gdkreg.proof.clients.http import Http

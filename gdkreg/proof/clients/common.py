@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gdkreg.config.settings import Settings
 from gdkreg.explain import remedy_of
-from gdkreg.proof.chain import BrokenError
+from gdkreg.proof.client import BrokenError
 
 TRUST = "gdkreg trust-docker-registry"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gdkreg.config.settings import Settings
 from gdkreg.engines.names import patiently
 from gdkreg.host.base import Host
-from gdkreg.proof.chain import AbsentError, BrokenError, CaFile
+from gdkreg.proof.client import AbsentError, BrokenError, CaFile
 from gdkreg.proof.clients.common import TRUST, as_json, broken, docker_config, last_digest, last_line
 from gdkreg.proof.clients.docker import Docker
 from gdkreg.proof.image import Image

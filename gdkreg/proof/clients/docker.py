@@ -14,7 +14,7 @@ from gdkreg.engines.detect import detect
 from gdkreg.engines.names import patiently
 from gdkreg.engines.trust import Place, places
 from gdkreg.host.base import Host
-from gdkreg.proof.chain import AbsentError, BrokenError, CaFile
+from gdkreg.proof.client import AbsentError, BrokenError, CaFile
 from gdkreg.proof.clients.common import TRUST, broken, last_digest
 from gdkreg.proof.image import Image
 

@@ -9,9 +9,9 @@ import requests
 
 from gdkreg.config.settings import Settings
 from gdkreg.host.base import Host
-from gdkreg.proof.chain import ACCEPT, BrokenError, CaFile
+from gdkreg.proof.client import BrokenError, CaFile
 from gdkreg.proof.clients.common import broken, path_of
-from gdkreg.proof.image import MANIFEST_TYPE, Image, sha256
+from gdkreg.proof.image import ACCEPT, MANIFEST_TYPE, Image, sha256
 from gdkreg.registry import session as sessions
 
 

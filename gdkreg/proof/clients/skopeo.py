@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gdkreg.config.settings import Settings
 from gdkreg.host.base import Completed, Host
-from gdkreg.proof.chain import AbsentError, BrokenError, CaFile
+from gdkreg.proof.client import AbsentError, BrokenError, CaFile
 from gdkreg.proof.clients.common import TRUST, broken, private
 from gdkreg.proof.image import Image
 from gdkreg.registry.login import credentials
