@@ -12,7 +12,6 @@ import msgspec
 
 from gdkreg.config import settings as configuration
 from gdkreg.config.settings import Settings
-from gdkreg.engines.trust import Place
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Host
 from gdkreg.options import Options
@@ -23,6 +22,7 @@ from gdkreg.plan.reconcile import Note, Resource, Step
 from gdkreg.resources import applied
 
 if TYPE_CHECKING:
+    from gdkreg.engines.trust import Place
     from gdkreg.resources.catalog import Catalog
 
 NO_OPTIONS = Options()

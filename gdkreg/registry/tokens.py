@@ -37,7 +37,8 @@ class Signer(msgspec.Struct, frozen=True):
 def signer(key: bytes, certificate: bytes) -> Signer:
     """From localhost.key and localhost.crt. Raises `GdkregError` where they cannot sign."""
     try:
-        loaded = serialization.load_pem_private_key(key, password=None)
+        # The proof that its numbers are prime takes 30 ms, for a key that reconfigure or a GDK made on this machine.
+        loaded = serialization.load_pem_private_key(key, password=None, unsafe_skip_rsa_key_validation=True)
         der = ssl.PEM_cert_to_DER_cert(certificate.decode())
     except (ValueError, TypeError) as error:
         raise GdkregError("localhost.key or localhost.crt cannot be read", why=str(error), fix="gdkreg doctor") from None

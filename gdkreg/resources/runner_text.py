@@ -20,6 +20,7 @@ from gdkreg.errors import GdkregError
 
 DOCKER_EXECUTORS = frozenset({"docker", "docker+machine", "docker-autoscaler", "docker-windows"})
 CERTS_D = "/etc/docker/certs.d"
+_once = functools.lru_cache(maxsize=8)  # a plan is made more than once, and parsing hundreds of runners takes its time
 _KEYS = ("volumes", "extra_hosts", "pull_policy")
 
 
@@ -48,7 +49,7 @@ def patch(text: str, wanted: Wanted) -> tuple[str, list[Seen]]:
     return text, list(seen)
 
 
-@functools.lru_cache(maxsize=8)  # a plan is made more than once, and parsing hundreds of runners takes its time
+@_once
 def _patched(text: str, mount: str, hosts: tuple[tuple[str, str], ...], pull_policy: str) -> tuple[str, tuple[Seen, ...]]:
     document = _parse(text)
     seen: list[Seen] = []
@@ -68,23 +69,24 @@ def _patched(text: str, mount: str, hosts: tuple[tuple[str, str], ...], pull_pol
     return _dump(document, text), tuple(seen)
 
 
+@_once
 def take_back(current: str, original: str, written: str) -> str:
     """The current text without what we put in between `original` and `written`; the user's later edits stay."""
-    document, before, ours = (_runners_of(text) for text in (current, original, written))
-    finder = _Finder(ours[1])
-    for position, runner in enumerate(document[1]):
+    document, before, ours = _parse(current), _read(original), _read(written)
+    runners, finder = _runners(document), _Finder(ours)
+    for position, runner in enumerate(runners):
         if not isinstance(runner.get("docker"), Mapping):
             continue
         table = runner["docker"]
-        at = finder.find(runner, position, len(document[1]))
+        at = finder.find(runner, position, len(runners))
         if at is None:  # a runner that was not there: only exactly what we write is ours
             for name in ("volumes", "extra_hosts"):
                 strings = [
-                    {item for one in part for item in _strings(one.get("docker", {}).get(name))} for part in (ours[1], before[1])
+                    {item for one in part for item in _strings(one.get("docker", {}).get(name))} for part in (ours, before)
                 ]
                 _put(table, name, [item for item in _strings(table.get(name)) if item not in strings[0] - strings[1]])
             continue
-        first, ours_table = before[1][at].get("docker", {}), ours[1][at].get("docker", {})
+        first, ours_table = before[at].get("docker", {}), ours[at].get("docker", {})
         for name in ("volumes", "extra_hosts"):
             had, put = _strings(first.get(name)), _strings(ours_table.get(name))
             _put(table, name, _without_ours(name, _strings(table.get(name)), had, put), drop_empty=name not in first)
@@ -93,14 +95,15 @@ def take_back(current: str, original: str, written: str) -> str:
                 table["pull_policy"] = first["pull_policy"]
             else:
                 del table["pull_policy"]
-        if not table and "docker" not in before[1][at]:
+        if not table and "docker" not in before[at]:
             del runner["docker"]
-    return _dump(document[0], current)
+    return _dump(document, current)
 
 
-def _runners_of(text: str) -> tuple[tomlkit.TOMLDocument, list[Any]]:
-    document = _parse(text)
-    return document, _runners(document)
+@_once
+def _read(text: str) -> list[Any]:
+    """The runners as plain dictionaries, to look at only."""
+    return _runners(_parse(text).unwrap())
 
 
 class _Finder:
@@ -153,8 +156,8 @@ def same_items(one: str, other: str) -> bool:
 
 def pull_policy_of(original: str, written: str) -> str:
     """The pull policy that an earlier patch set; empty where it left it."""
-    old = {_identity(item): item for item in _runners(_parse(original))}
-    for runner in _runners(_parse(written)):
+    old = {_identity(item): item for item in _read(original)}
+    for runner in _read(written):
         policy = runner.get("docker", {}).get("pull_policy")
         if policy and policy != old.get(_identity(runner), {}).get("docker", {}).get("pull_policy"):
             return str(policy)
@@ -162,7 +165,7 @@ def pull_policy_of(original: str, written: str) -> str:
 
 
 def _items(text: str) -> list[tuple[str, list[str]]]:
-    return [(key, sorted(_strings(runner.get("docker", {}).get(key)))) for runner in _runners(_parse(text)) for key in _KEYS]
+    return [(key, sorted(_strings(runner.get("docker", {}).get(key)))) for runner in _read(text) for key in _KEYS]
 
 
 def _parse(text: str) -> tomlkit.TOMLDocument:
