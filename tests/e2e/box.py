@@ -18,6 +18,17 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 IMAGE = "registry:dev"
+# What most tests begin with.
+GDK_YML = f"""\
+hostname: gdk.test
+registry:
+  enabled: true
+  host: registry.test
+  listen_address: 172.16.123.1
+  self_signed: true
+  image: {IMAGE}
+"""
+HOST = "registry.test:5000"
 BUILDERS = Path(sys.prefix) / "builders"  # made by builders.sh
 _SETUP = """
 set -e
@@ -231,6 +242,16 @@ class Box:
             tar.add(self.folder / "hosts", arcname="hello")
         done = self.run("docker", "import", str(archive), tag)
         assert done.code == 0, done
+
+
+def child(pid: int) -> int:
+    """The process that nsenter made inside."""
+    for _ in range(200):
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        if found:
+            return int(found[0])
+        time.sleep(0.005)
+    raise AssertionError("nsenter made no process")
 
 
 def _libraries(binary: str) -> list[str]:

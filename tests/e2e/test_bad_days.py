@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.box import IMAGE, Box
+from tests.e2e.box import IMAGE, Box, child
 
 BASE = """\
 registry:
@@ -23,16 +23,6 @@ registry:
 """
 PROCESS = BASE + "  runtime: process\n"
 DOCKER = BASE + f"  runtime: docker\n  image: {IMAGE}\n"
-
-
-def child(pid: int) -> int:
-    """The process that nsenter made inside."""
-    for _ in range(200):
-        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        if found:
-            return int(found[0])
-        time.sleep(0.005)
-    raise AssertionError("nsenter made no process")
 
 
 def files_of(box: Box) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import time
@@ -10,18 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.box import IMAGE, Box
+from tests.e2e.box import GDK_YML, HOST, Box, child
 
-GDK_YML = f"""\
-hostname: gdk.test
-registry:
-  enabled: true
-  host: registry.test
-  listen_address: 172.16.123.1
-  self_signed: true
-  image: {IMAGE}
-"""
-HOST = "registry.test:5000"
 BUILDKIT = "moby/buildkit:buildx-stable-1"
 
 
@@ -209,8 +200,9 @@ def test_an_interrupted_dind_is_gone(box: Box) -> None:
     deadline = time.monotonic() + 10
     while "gdkreg-verify" not in box.run("docker", "ps").out:
         assert time.monotonic() < deadline
-    running.send_signal(signal.SIGINT)
+    os.kill(child(running.pid), signal.SIGINT)
     running.communicate(timeout=20)
+    assert running.returncode == 130
     nothing_left(box)
 
 

@@ -11,18 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
 from gdkreg.resources import x509
-from tests.e2e.box import IMAGE, Box, Result
+from tests.e2e.box import GDK_YML, HOST, IMAGE, Box, Result
 
-GDK_YML = f"""\
-hostname: gdk.test
-registry:
-  enabled: true
-  host: registry.test
-  listen_address: 172.16.123.1
-  self_signed: true
-  image: {IMAGE}
-"""
-HOST = "registry.test:5000"
 SERVER = (
     "import http.server as h, ssl, sys\n"
     "s = h.HTTPServer(('172.16.123.1', 5443), h.SimpleHTTPRequestHandler)\n"

@@ -6,24 +6,14 @@ import json
 import ssl
 import subprocess
 
-from tests.e2e.box import IMAGE, Box
+from tests.e2e.box import GDK_YML, Box
 
-GDK_YML = f"""\
-hostname: gdk.test
-registry:
-  enabled: true
-  host: registry.test
-  listen_address: 172.16.123.1
-  self_signed: true
-  auth_enabled: false
-  image: {IMAGE}
-  token_issuer: gitlab
-"""
+AUTH_OFF = GDK_YML + "  auth_enabled: false\n  token_issuer: gitlab\n"
 REFERENCE = "registry.test:5000/group/project:v1"
 
 
 def test_before_anything_start_says_what_to_run(box: Box) -> None:
-    box.configure(GDK_YML)
+    box.configure(AUTH_OFF)
     box.import_small(REFERENCE)
     box.folder.joinpath("hosts.before").write_bytes(box.hosts.read_bytes())
     result = box.gdkreg("start", "registry")
@@ -66,7 +56,7 @@ def test_a_second_reconfigure_changes_nothing(box: Box) -> None:
 
 
 def test_the_host_is_renamed_and_everything_follows(box: Box) -> None:
-    box.configure(GDK_YML.replace("registry.test", "images.test"))
+    box.configure(AUTH_OFF.replace("registry.test", "images.test"))
     assert box.gdkreg("plan", "--exit-code").code == 3
     box.ok("reconfigure")
     assert "registry.test" not in box.hosts.read_text()
@@ -92,7 +82,7 @@ def test_the_certificate_serves_name_and_address(box: Box) -> None:
 
 
 def test_auth_on_gives_401_with_the_right_realm(box: Box) -> None:
-    box.configure(GDK_YML.replace("registry.test", "images.test").replace("auth_enabled: false", "auth_enabled: true"))
+    box.configure(AUTH_OFF.replace("registry.test", "images.test").replace("auth_enabled: false", "auth_enabled: true"))
     box.ok("reconfigure")
     box.ok("start", "registry")
     done = box.run("curl", "-sSi", "--cacert", str(box.root / "registry_host.crt"), "https://images.test:5000/v2/")
@@ -108,7 +98,7 @@ def test_stop_is_idempotent_and_tail_shows_the_log(box: Box) -> None:
 
 
 def test_the_same_as_a_process(box: Box) -> None:
-    box.configure(GDK_YML + "  runtime: process\n")
+    box.configure(AUTH_OFF + "  runtime: process\n")
     box.ok("up", "--yes")
     assert box.listeners(5000) == ["172.16.123.1"]
     box.client("docker", "push", REFERENCE)

@@ -13,18 +13,7 @@ from typing import Any
 import jwt
 import pytest
 
-from tests.e2e.box import IMAGE, Box
-
-GDK_YML = f"""\
-hostname: gdk.test
-registry:
-  enabled: true
-  host: registry.test
-  listen_address: 172.16.123.1
-  self_signed: true
-  image: {IMAGE}
-"""
-HOST = "registry.test:5000"
+from tests.e2e.box import GDK_YML, HOST, Box
 
 
 @pytest.fixture(scope="module", autouse=True)
