@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import signal
 import sys
 from typing import Any
 
@@ -94,5 +95,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that has no ✓ shows a ?
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # whoever ends us: what is half done is put right first, as for Ctrl-C
+        if signal.getsignal(ending) is signal.SIG_DFL:
+            signal.signal(ending, signal.default_int_handler)
     completing = "_GDKREG_COMPLETE" in os.environ
     build(None if completing else next(iter(sys.argv[1:]), None))()

@@ -195,12 +195,13 @@ def test_dind_that_does_not_start(box: Box) -> None:
     box.import_dind()
 
 
-def test_an_interrupted_dind_is_gone(box: Box) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_dind_is_gone(box: Box, ending: signal.Signals) -> None:
     running = box.popen("python", "-m", "gdkreg", "verify", "--client", "dind")
     deadline = time.monotonic() + 10
     while "gdkreg-verify" not in box.run("docker", "ps").out:
         assert time.monotonic() < deadline
-    os.kill(child(running.pid), signal.SIGINT)
+    os.kill(child(running.pid), ending)
     running.communicate(timeout=20)
     assert running.returncode == 130
     nothing_left(box)
