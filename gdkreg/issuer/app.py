@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from gdkreg.config.schema import User
 from gdkreg.errors import ConfigError
-from gdkreg.issuer.users import Passwords, grant
+from gdkreg.issuer.users import ROUNDS, Passwords, cost_of, grant
 from gdkreg.registry.scopes import Scope, parse
 from gdkreg.registry.tokens import SERVICE, Signer, mint
 
@@ -59,10 +59,13 @@ def build(current: Callable[[], Issuer]) -> Starlette:
         if not name:
             return refusal(403, "DENIED", "access forbidden")
         issuer = current()
-        limiter[:] = limiter or [anyio.CapacityLimiter(2)]
         user = issuer.users.get(name)
-        if not await anyio.to_thread.run_sync(passwords.check, user, password, limiter=limiter[0]) or user is None:
-            return refusal(401, "UNAUTHORIZED", "HTTP Basic: Access denied")
+        if not passwords.remembers(user, password):  # who is known does not wait behind who is not
+            limiter[:] = limiter or [anyio.CapacityLimiter(2)]
+            cost = max([ROUNDS, *map(cost_of, issuer.users.values())])
+            if not await anyio.to_thread.run_sync(passwords.check, user, password, cost, limiter=limiter[0]):
+                return refusal(401, "UNAUTHORIZED", "HTTP Basic: Access denied")
+        assert user is not None
         token = mint(issuer.signer, grant(user, asked), subject=name, seconds=LIFETIME)
         issued = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         body = {"token": token, "access_token": token, "expires_in": LIFETIME, "issued_at": issued}
@@ -92,8 +95,8 @@ def _basic(header: str) -> tuple[str, str]:
 
 
 def _scopes(given: list[str]) -> list[Scope]:
-    """Scopes repeated, or separated by spaces. Raises `ConfigError` for a bad one."""
+    """Scopes repeated, or separated by spaces; types that are not known here are left out. Raises `ConfigError` for a bad one."""
     words = [word for item in given for word in item.split()]
     if len(words) > _MOST_SCOPES:
         raise ConfigError("too many scopes", why=f"{_MOST_SCOPES} at most")
-    return [parse(word) for word in words]
+    return [parse(word) for word in words if word.partition(":")[0] in {"repository", "registry"} or ":" not in word]

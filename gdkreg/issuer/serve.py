@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -23,14 +24,34 @@ REQUEST_TIME = 10.0  # seconds for a client to say what it wants
 
 
 class BoundedProtocol(H11Protocol):
-    """Closes a connection whose first request does not come in time; uvicorn itself bounds only idle ones."""
+    """Closes a connection on which a request does not come whole in time, the first or a later one.
+
+    uvicorn itself bounds only connections on which nothing comes.
+    """
+
+    _watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        asyncio.get_running_loop().call_later(REQUEST_TIME, self._give_up)
+        self._watch_next()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch_next()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        super().connection_lost(exc)
+
+    def _watch_next(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch = asyncio.get_running_loop().call_later(REQUEST_TIME, self._give_up)
 
     def _give_up(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
+        """Unless the request is here whole, and it is we who take our time."""
+        if self.conn.their_state not in {h11.DONE, h11.MUST_CLOSE} and not self.transport.is_closing():
             self.transport.close()
 
 

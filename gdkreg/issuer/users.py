@@ -19,8 +19,6 @@ from gdkreg.registry.scopes import Scope
 
 ROUNDS = 10
 _REMEMBERED = 1024
-# Looked at for a name that nobody has, so that it takes as long as a wrong password.
-_NOBODY = bcrypt.hashpw(b"nobody", bcrypt.gensalt(ROUNDS))
 
 
 class FirstUser(msgspec.Struct, frozen=True):
@@ -47,10 +45,27 @@ def everything(first: FirstUser) -> User:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether a repository's path fits: `*` is any text without a slash, `**` any text."""
-    parts = re.split(r"(\*\*?)", pattern)
-    wild = {"*": "[^/]*", "**": ".*"}
-    return re.fullmatch("".join(wild.get(part, re.escape(part)) for part in parts), name) is not None
+    """Whether a repository's path fits: `*` is any text without a slash, `**` any text.
+
+    All places in the pattern that the name's beginning may have led to are followed at once, so that no pattern is slow.
+    """
+    parts = re.findall(r"\*\*|.", pattern, re.DOTALL)
+    places = _skip_stars({0}, parts)
+    for letter in name:
+        reached = {at + 1 for at in places if at < len(parts) and parts[at] == letter}
+        stayed = {at for at in places if at < len(parts) and (parts[at] == "**" or (parts[at] == "*" and letter != "/"))}
+        places = _skip_stars(reached | stayed, parts)
+    return len(parts) in places
+
+
+def _skip_stars(places: set[int], parts: list[str]) -> set[int]:
+    """With the places behind stars, for a star may stand for nothing."""
+    found = set(places)
+    for at in places:
+        while at < len(parts) and parts[at] in {"*", "**"}:
+            at += 1
+            found.add(at)
+    return found
 
 
 def grant(user: User, asked: Sequence[Scope]) -> list[Scope]:
@@ -76,6 +91,11 @@ def _allowed(user: User, name: str) -> list[str]:
     return [action for action, allowed in may.items() if allowed]
 
 
+def cost_of(user: User) -> int:
+    """The cost in a bcrypt hash, e.g. 10 in $2y$10$…: it takes 2 ** cost rounds."""
+    return int(user.password.split("$")[2])
+
+
 class Passwords:
     """Checks passwords; a good one is remembered for its user's hash, in memory only and under a key of this process."""
 
@@ -83,21 +103,29 @@ class Passwords:
         self._key = os.urandom(32)
         self._good: OrderedDict[bytes, None] = OrderedDict()
 
-    def check(self, user: User | None, password: str) -> bool:
-        """Slow for a wrong password, and as slow for a name that nobody has."""
-        raw = password.encode()[:72]
-        if user is None:
-            bcrypt.checkpw(raw, _NOBODY)
-            return False
-        seal = hmac.digest(self._key, f"{user.name}\0{user.password}\0".encode() + raw, hashlib.sha256)
-        if seal in self._good:
-            return True
-        if len(password.encode()) > 72 or not bcrypt.checkpw(raw, user.password.encode()):
-            return False
-        self._good[seal] = None
-        if len(self._good) > _REMEMBERED:
-            self._good.popitem(last=False)
-        return True
+    def _seal(self, user: User, password: str) -> bytes:
+        return hmac.digest(self._key, f"{user.name}\0{user.password}\0{password}".encode(), hashlib.sha256)
+
+    def remembers(self, user: User | None, password: str) -> bool:
+        """Whether this was checked before and was good; quick."""
+        return user is not None and self._seal(user, password) in self._good
+
+    def check(self, user: User | None, password: str, cost: int = ROUNDS) -> bool:
+        """Slow. `cost` is the highest of all users: what is refused takes as long for every name, also one that nobody has."""
+        raw = password.encode()[:72]  # all that bcrypt looks at, and more is refused
+        begin = cost
+        if user is not None:
+            begin = cost_of(user)
+            if bcrypt.checkpw(raw, user.password.encode()) and len(password.encode()) <= 72:
+                self._good[self._seal(user, password)] = None
+                if len(self._good) > _REMEMBERED:
+                    self._good.popitem(last=False)
+                return True
+        else:
+            bcrypt.hashpw(raw, bcrypt.gensalt(cost))
+        for missing in range(begin, cost):  # 2^n + 2^n + 2^(n+1) + … up to the highest
+            bcrypt.hashpw(raw, bcrypt.gensalt(missing))
+        return False
 
 
 def read_first(folder: Path) -> FirstUser | None:

@@ -121,6 +121,8 @@ def test_scopes(text: str) -> None:
         "repository:g/p:pull repository:x:pull",
         "repository:g/p\n:pull",
         "repository:g/%2e%2e:pull",
+        "repository:..:1/y:pull",
+        "repository:-.:1/y:pull",
     ],
 )
 def test_bad_scopes_tell_the_grammar(text: str) -> None:
@@ -129,7 +131,7 @@ def test_bad_scopes_tell_the_grammar(text: str) -> None:
     assert scopes.GRAMMAR in error.value.why
 
 
-@given(st.text(max_size=60))
+@given(st.text(max_size=60) | st.from_regex(r"repository:[a-z.:/-]{0,20}:pull", fullmatch=True))
 def test_no_text_gets_through_but_a_scope(text: str) -> None:
     try:
         found = parse(text)
