@@ -99,8 +99,8 @@ def _curl(settings: Settings, asked: list[Scope], text: str) -> str:
 
 
 def _inspect(settings: Settings, words: list[str], scopes: list[str], *, json: bool) -> None:
+    from gdkreg.registry.inspection import inspect
     from gdkreg.registry.scopes import parse
-    from gdkreg.registry.tokens import inspect
 
     if len(words) != 1:
         raise ConfigError("token inspect takes one token, or - for stdin", fix="gdkreg token inspect -")

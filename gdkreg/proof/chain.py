@@ -21,9 +21,10 @@ from gdkreg.host.base import Host
 from gdkreg.proof.client import AbsentError, BrokenError, Client
 from gdkreg.proof.image import ACCEPT, make
 from gdkreg.registry import session as sessions
+from gdkreg.registry.inspection import inspect
 from gdkreg.registry.login import credentials
 from gdkreg.registry.scopes import Scope
-from gdkreg.registry.tokens import inspect, signer
+from gdkreg.registry.tokens import signer
 from gdkreg.services import ready
 
 _REALM = "realm not trusted"  # of explain's rules

@@ -24,9 +24,10 @@ import msgspec
 from gdkreg.config.settings import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Host
+from gdkreg.registry.inspection import inspect
 from gdkreg.registry.scopes import parse
 from gdkreg.registry.session import challenge_of
-from gdkreg.registry.tokens import Signer, inspect, signer
+from gdkreg.registry.tokens import Signer, signer
 from gdkreg.services.registry import Registry
 
 REALM_PATH = "/jwt/auth"

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
-from pathlib import Path
-
 import pytest
-from cryptography import x509 as crypto
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.x509.oid import NameOID
 
 from gdkreg.resources import x509
+from tests.certs import dated
 from tests.e2e.box import GDK_YML, HOST, IMAGE, Box, Result
 
 SERVER = (
@@ -53,23 +48,10 @@ def settled(box: Box, text: str) -> None:
     box.ok("restart")
 
 
-def dated(folder: Path, begins: int, ends: int) -> Path:
-    """A key and certificate valid from and to so many days from now."""
-    key = x509.new_tls_key()
-    now = datetime.datetime.now(datetime.timezone.utc)
-    name = crypto.Name([crypto.NameAttribute(NameOID.COMMON_NAME, "registry.test")])
-    builder = crypto.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(7)
-    builder = builder.not_valid_before(now + datetime.timedelta(days=begins)).not_valid_after(now + datetime.timedelta(days=ends))
-    builder = builder.add_extension(crypto.SubjectAlternativeName([crypto.DNSName("registry.test")]), critical=False)
-    certificate = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    path = folder / f"dated{begins}.pem"
-    path.write_bytes(x509.pem(key) + certificate)
-    return path
-
-
 @pytest.mark.parametrize(("begins", "ends", "name"), [(-20, -10, "expired"), (10, 20, "clock skew")])
 def test_certificates_out_of_time(box: Box, begins: int, ends: int, name: str) -> None:
-    path = dated(box.folder, begins, ends)
+    key, path = x509.new_tls_key(), box.folder / f"dated{begins}.pem"
+    path.write_bytes(x509.pem(key) + dated(key, "registry.test", begins, ends))
     server = box.popen("python3", "-c", SERVER, str(path))
     box.run("sleep", "0.7")
     # Docker too: Go says it in other words than curl.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -12,7 +13,10 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from tests.certs import dated
 from tests.e2e.box import GDK_YML, HOST, Box
 
 
@@ -146,6 +150,65 @@ def test_a_good_token_is_taken_by_the_registry_and_by_inspect(box: Box) -> None:
     assert '"group/app"' in registry(box, "/v2/_catalog", catalog)[1]
     line = box.ok("token", "--curl", "repository:group/app:pull").out.strip()
     assert '"tags":["1"]' in box.run("sh", "-c", line).out
+
+
+def signed(box: Box, header: dict[str, Any], claims: dict[str, Any]) -> str:
+    """A good token with these changes, signed by hand: no library may object to them."""
+    good = box.ok("token", "repository:group/app:pull").out.strip()
+    parts = [json.loads(base64.urlsafe_b64decode(part + "==")) for part in good.split(".")[:2]]
+    raw = [json.dumps({**part, **change}).encode() for part, change in zip(parts, (header, claims), strict=True)]
+    text = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in raw)
+    key = serialization.load_pem_private_key((box.root / "localhost.key").read_bytes(), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    signature = key.sign(text, padding.PKCS1v15(), hashes.SHA256())
+    return (text + b"." + base64.urlsafe_b64encode(signature).rstrip(b"=")).decode()
+
+
+@pytest.mark.parametrize(
+    ("header", "claims"),
+    [
+        ({}, {}),
+        ({"x5c": []}, {}),
+        ({"crit": ["exp"]}, {}),
+        ({"x5c": "text"}, {}),
+        ({"alg": ["RS256"]}, {}),
+        ({}, {"exp": NOW + 1000.5}),
+        ({}, {"exp": None}),
+        ({}, {"exp": str(NOW + 1000)}),
+        ({}, {"nbf": NOW - 10.5}),
+        ({}, {"iat": "x"}),
+        ({}, {"iat": None}),
+        ({}, {"sub": 5}),
+        ({}, {"jti": 5}),
+        ({}, {"access": None}),
+        ({}, {"access": {}}),
+        ({}, {"access": [{"type": "repository", "name": "group/app", "actions": "pull"}]}),
+        ({}, {"access": [{"type": "repository", "name": "group/app", "actions": 5}]}),
+        ({}, {"access": [{"type": "repository", "name": "group/app", "actions": ["pull"], "class": "x"}]}),
+    ],
+)
+def test_inspect_agrees_with_the_registry(box: Box, header: dict[str, Any], claims: dict[str, Any]) -> None:
+    token = signed(box, header, claims)
+    taken = registry(box, "/v2/group/app/tags/list", token)[0] != 401
+    done = box.run("python", "-m", "gdkreg", "token", "inspect", "-", "--scope", "repository:group/app:pull", stdin=token)
+    assert done.code == (0 if taken else 1), done
+    assert "bug" not in done.err
+
+
+def test_a_certificate_that_ran_out_is_named(box: Box) -> None:
+    """The registry takes the key by its kid still, and refuses the certificate that the token carries."""
+    path = box.root / "localhost.crt"
+    kept = path.read_bytes()
+    key = serialization.load_pem_private_key((box.root / "localhost.key").read_bytes(), None)
+    path.write_bytes(dated(key, "gitlab-issuer", -20, -10))
+    box.ok("restart", "registry")
+    token = signed(box, {}, {})
+    assert registry(box, "/v2/group/app/tags/list", token)[0] == 401
+    done = box.run("python", "-m", "gdkreg", "token", "inspect", "-", stdin=token)
+    assert done.code == 1
+    assert "localhost.crt, which it carries as x5c, expired on" in done.out
+    path.write_bytes(kept)
+    box.ok("restart", "registry")
 
 
 @pytest.mark.parametrize("client", ["http", "docker", "skopeo", "podman"])

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from gdkreg.errors import ConfigError, GdkregError
 from gdkreg.registry import scopes, tokens
+from gdkreg.registry.inspection import inspect
 from gdkreg.registry.scopes import Scope, covers, parse
 from gdkreg.resources import x509
 
@@ -73,7 +74,7 @@ def test_what_is_no_token(pair: tuple[bytes, bytes, Path]) -> None:
     by = tokens.signer(pair[0], pair[1])
     for text in ("", "a.b.c", "x" * 10_000, "eyJhbGciOiJub25lIn0.e30."):
         try:
-            assert tokens.inspect(text, by, []).refusals
+            assert inspect(text, by, []).refusals
         except GdkregError as error:
             said = error.what
         else:
@@ -86,7 +87,26 @@ def test_none_and_hmac_are_refused(pair: tuple[bytes, bytes, Path]) -> None:
     claims = {"iss": tokens.ISSUER, "aud": tokens.SERVICE, "exp": 2_000_000_000}
     for algorithm, key in (("none", ""), ("HS256", "k" * 32)):
         token = jwt.encode(claims, key, algorithm=algorithm, headers={"kid": by.kid})
-        assert "algorithm" in tokens.inspect(token, by, []).refusals[0]
+        assert "algorithm" in inspect(token, by, []).refusals[0]
+
+
+def unsigned(claims: dict[str, object]) -> str:
+    parts = (json.dumps(item).encode() for item in ({"alg": "RS256"}, claims))
+    return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts) + ".AAAA"
+
+
+_ANY = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+
+
+@given(st.sampled_from(["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "access"]), _ANY | st.lists(_ANY, max_size=3))
+def test_no_claim_brings_it_down(pair: tuple[bytes, bytes, Path], name: str, value: object) -> None:
+    try:
+        assert inspect(unsigned({name: value}), tokens.signer(pair[0], pair[1]), []).refusals
+    except GdkregError as error:
+        said = error.what
+    else:
+        said = "refused"
+    assert said in {"this is not a token", "refused"}
 
 
 @pytest.mark.parametrize(
