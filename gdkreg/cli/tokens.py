@@ -18,8 +18,7 @@ from gdkreg.report import out
 if TYPE_CHECKING:
     from gdkreg.config.settings import Settings
     from gdkreg.registry.scopes import Scope
-    from gdkreg.registry.session import TokenSource
-    from gdkreg.registry.tokens import Signer
+    from gdkreg.registry.tokens import TokenSource
 
 Entries = list[dict[str, Any]]
 Patterns = list[str] | None
@@ -47,9 +46,11 @@ def token(
         _inspect(settings, words[1:], list(scope or []), json=json)
         return
     from gdkreg.registry.scopes import parse
+    from gdkreg.registry.tokens import minter
 
     asked = [parse(word) for word in words]
-    text = _from_gitlab(settings)(asked) if source == "gitlab" else _mint(settings, asked, user, expires)
+    by = _from_gitlab(settings) if source == "gitlab" else minter(settings.root, subject=user, seconds=expires)
+    text = by(asked)
     if json:
         out.as_json({"token": text, "scopes": [str(item) for item in asked]})
     elif curl:
@@ -58,33 +59,17 @@ def token(
         out.line(text)
 
 
-def _mint(settings: Settings, asked: list[Scope], user: str, expires: int) -> str:
-    from gdkreg.registry.tokens import mint
-
-    return mint(_signer(settings), asked, subject=user, seconds=expires)
-
-
-def _signer(settings: Settings) -> Signer:
-    from gdkreg.registry.tokens import signer
-
-    paths = [settings.root / name for name in ("localhost.key", "localhost.crt")]
-    for path in paths:
-        if not path.exists():
-            raise GdkregError(f"there is no {path} yet", fix="gdkreg reconfigure")
-    return signer(paths[0].read_bytes(), paths[1].read_bytes())
-
-
 def _from_gitlab(settings: Settings) -> TokenSource:
     import os
 
-    from gdkreg.registry.session import from_realm
+    from gdkreg.registry.session import gitlab
 
     secret = os.environ.get("GITLAB_TOKEN")
     if not secret and sys.stdin.isatty():
         secret = str(typer.prompt("Personal access token", hide_input=True, err=True))
     if not secret:
         raise GdkregError("there is no access token", why="GITLAB_TOKEN is not set", fix="export GITLAB_TOKEN=…")
-    return from_realm(f"{settings.gitlab_url}/jwt/auth", "gitlab-token", secret, None)
+    return gitlab(settings).tokens("gitlab-token", secret)
 
 
 def _curl(settings: Settings, asked: list[Scope], text: str) -> str:
@@ -101,11 +86,12 @@ def _curl(settings: Settings, asked: list[Scope], text: str) -> str:
 def _inspect(settings: Settings, words: list[str], scopes: list[str], *, json: bool) -> None:
     from gdkreg.registry.inspection import inspect
     from gdkreg.registry.scopes import parse
+    from gdkreg.registry.tokens import signer_of
 
     if len(words) != 1:
         raise ConfigError("token inspect takes one token, or - for stdin", fix="gdkreg token inspect -")
     text = sys.stdin.read().strip() if words[0] == "-" else words[0]
-    found = inspect(text, _signer(settings), [parse(word) for word in scopes])
+    found = inspect(text, signer_of(settings.root), [parse(word) for word in scopes])
     if json:
         out.as_json(found)
     else:

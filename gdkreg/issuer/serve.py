@@ -82,8 +82,7 @@ class Source:
         first = read_first(self._root / FOLDER)
         if not users and first is not None:
             users = {first.name: everything(first)}
-        key, certificate = (self._root / name for name in ("localhost.key", "localhost.crt"))
-        return Issuer(users, tokens.signer(key.read_bytes(), certificate.read_bytes()))
+        return Issuer(users, tokens.signer_of(self._root))
 
 
 def _stamp(path: Path) -> tuple[int, int]:

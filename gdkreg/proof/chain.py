@@ -24,9 +24,10 @@ from gdkreg.registry import session as sessions
 from gdkreg.registry.inspection import inspect
 from gdkreg.registry.login import credentials
 from gdkreg.registry.scopes import Scope
-from gdkreg.registry.tokens import signer
+from gdkreg.registry.tokens import TokenSource, minter, signer_of
 from gdkreg.services import ready
 
+_REPOSITORY = "gdkreg-verify"  # always the same: a registry keeps the names of repositories that are empty again
 _REALM = "realm not trusted"  # of explain's rules
 NAMES = ("engine", "name", "address", "port", "tls", "trust", "challenge", "token", "scope", "push", "pull", "delete")
 
@@ -49,12 +50,12 @@ class Chain:
         self._host = host
         self._client = client
         self._image = make()
-        self._repository = f"gdkreg-verify/{self._image.digest[7:19]}"
-        self._reference = f"{settings.host}:{settings.registry.port}/{self._repository}:verify"
-        self._scope = Scope("repository", self._repository, ("pull", "push", "delete"))
+        self._tag = self._image.digest[7:19]
+        self._reference = f"{settings.host}:{settings.registry.port}/{_REPOSITORY}:{self._tag}"
+        self._scope = Scope("repository", _REPOSITORY, ("pull", "push", "delete"))
         self._realm = settings.realm
         self._asks = False  # whether the registry asks for a token
-        self._cleaner: sessions.TokenSource | None = None
+        self._cleaner: TokenSource | None = None
         self._token = ""
         self._digest = ""
         self._began = False
@@ -73,6 +74,8 @@ class Chain:
                     hop = Hop(name, "absent", absent.detail, absent.remedy)
                 except BrokenError as broken:
                     hop = Hop(name, "broken", broken.detail, broken.remedy)
+                except GdkregError as error:
+                    hop = Hop(name, "broken", f"{error.what}: {error.why}" if error.why else error.what, error.fix)
                 except (requests.RequestException, OSError) as error:
                     hop = Hop(name, "broken", str(error)[:200], "gdkreg doctor")
                 beginning("")
@@ -88,7 +91,7 @@ class Chain:
 
     @functools.cached_property
     def _said(self) -> str | None:
-        return self._client.ask(f"{self._settings.authority}/gdkreg-verify/none:verify")
+        return self._client.ask(f"{self._settings.authority}/{_REPOSITORY}:none")
 
     def _refusal(self, *kinds: str) -> str:
         """The client's own words, where they are an error of one of these kinds (of `explain`); else empty."""
@@ -134,6 +137,9 @@ class Chain:
         answer, where = self._ask(), f"{self._settings.address}:{self._settings.registry.port}"
         if answer.verdict in {"refused", "no route", "no answer"}:
             raise BrokenError(f"{where}: {answer.detail}", "gdkreg start registry")
+        if answer.verdict == "no tls":
+            plain = ready.ask(self._settings.address, self._settings.registry.port, None)
+            answer = plain if plain.verdict == "not a registry" else answer
         if answer.verdict == "not a registry":
             from gdkreg.host.network import port_holder
 
@@ -181,7 +187,7 @@ class Chain:
         return file.path if file and ours else "it takes the certificate, by a file that is not known here"
 
     def check_challenge(self) -> str:
-        answer = sessions.of(self._settings).request("GET", "/v2/")
+        answer = sessions.ask_registry(self._settings, "GET", "/v2/")
         if answer.status_code == 200:
             return "- authentication is off"
         found = sessions.challenge_of(answer.headers.get("WWW-Authenticate", ""))
@@ -202,54 +208,40 @@ class Chain:
     def check_token(self) -> str:
         if not self._asks:
             return "- authentication is off"
-        try:
-            source, whose = self._source()
-            self._token = source([self._scope])
-        except sessions.RefusedError as error:
-            remedy = self._realm_remedy() if error.status == 0 else error.fix
-            raise BrokenError(f"{error.what}: {error.why}" if error.why else error.what, remedy) from None
-        except GdkregError as error:
-            raise BrokenError(f"{error.what}: {error.why}" if error.why else error.what, error.fix) from None
-        self._cleaner = sessions.minter(self._settings)
+        source, whose = self._source()
+        self._token = source([self._scope])
+        self._cleaner = minter(self._settings.root)
         if said := self._refusal(_REALM):
             raise BrokenError(f"{self._client.name} does not trust the realm: {said}", remedy_of(said, self._settings))
         return whose
 
-    def _source(self) -> tuple[sessions.TokenSource, str]:
+    def _source(self) -> tuple[TokenSource, str]:
         """The realm, where a user of it is known here; else signed here, with the realm asked whether it is there."""
-        settings, env = self._settings, self._host.platform.env
-        known = credentials(settings, env)
-        certificate = self._certificate() if settings.issuer == "local" else None
+        known = credentials(self._settings, self._host.platform.env)
         if known is not None:
-            return sessions.from_realm(self._realm, *known, certificate), f"from {self._realm}, for {known[0]}"
-        if settings.issuer == "gitlab":
-            return sessions.minter(settings), "signed with localhost.key (GITLAB_TOKEN is not set)"
+            traced = self._realm if self._realm != self._settings.realm else ""
+            return sessions.realm_of(self._settings, traced).tokens(*known), f"from {self._realm}, for {known[0]}"
         try:
-            sessions.from_realm(settings.realm, "", "", self._certificate())([])
+            sessions.realm_of(self._settings).tokens("", "")([])
         except sessions.RefusedError as error:
             if error.status == 0:
                 raise
-        return sessions.minter(settings), "signed with localhost.key (the users' passwords are not known here)"
-
-    def _realm_remedy(self) -> str:
-        return (
-            "gdkreg start auth"
-            if self._settings.issuer == "local"
-            else "start GitLab, or gdkreg config set registry.token_issuer local"
-        )
+        unknown = "the users' passwords are not known here" if self._settings.issuer == "local" else "GITLAB_TOKEN is not set"
+        return minter(self._settings.root), f"signed with localhost.key ({unknown})"
 
     def check_scope(self) -> str:
         """Whether the registry takes the token for what is to come."""
         if not self._asks:
             return "- authentication is off"
-        key, certificate = ((self._settings.root / name).read_bytes() for name in ("localhost.key", "localhost.crt"))
-        judged = inspect(self._token, signer(key, certificate), [self._scope])
+        judged = inspect(self._token, signer_of(self._settings.root), [self._scope])
         if judged.refusals:
-            remedy = "gdkreg token inspect - shows the token"
-            if any("not yet" in reason or "expired" in reason for reason in judged.refusals):
+            remedy = f"give the user what verify needs: --push {_REPOSITORY} --delete {_REPOSITORY}"
+            if any(reason.startswith(("not yet", "expired")) for reason in judged.refusals):
                 remedy = "set the clocks: timedatectl set-ntp true"
+            if any(reason.startswith("localhost.crt") for reason in judged.refusals):
+                remedy = "gdkreg cert renew token; gdkreg start"
             raise BrokenError("; ".join(judged.refusals), remedy)
-        answer = self._session().request("GET", f"/v2/{self._repository}/tags/list", headers=self._bearer())
+        answer = sessions.ask_registry(self._settings, "GET", f"/v2/{_REPOSITORY}/tags/list", headers=self._bearer())
         if answer.status_code == 401:
             found = sessions.challenge_of(answer.headers.get("WWW-Authenticate", ""))
             why = f": {found.error}" if found and found.error else ""
@@ -258,9 +250,6 @@ class Chain:
                 "gdkreg reconfigure; gdkreg start",
             )
         return str(self._scope)
-
-    def _session(self) -> sessions.Session:
-        return sessions.of(self._settings)
 
     def _bearer(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._token}"} if self._token else {}
@@ -291,12 +280,12 @@ class Chain:
 
     def _delete(self) -> requests.Response:
         headers = {"Accept": ACCEPT, **self._own_bearer()}
-        path = f"/v2/{self._repository}/manifests/"
-        found = self._session().request("HEAD", path + "verify", headers=headers)
+        path = f"/v2/{_REPOSITORY}/manifests/"
+        found = sessions.ask_registry(self._settings, "HEAD", path + self._tag, headers=headers)
         digest = found.headers.get("Docker-Content-Digest", "")
         if found.status_code != 200 or not digest:
             return found
-        return self._session().request("DELETE", path + digest, headers=headers)
+        return sessions.ask_registry(self._settings, "DELETE", path + digest, headers=headers)
 
     def _own_bearer(self) -> dict[str, str]:
         """A token signed here: cleaning up must not depend on whether the one under test is good."""

@@ -27,7 +27,7 @@ from gdkreg.host.base import Host
 from gdkreg.registry.inspection import inspect
 from gdkreg.registry.scopes import parse
 from gdkreg.registry.session import challenge_of
-from gdkreg.registry.tokens import Signer, signer
+from gdkreg.registry.tokens import Signer, signer_of
 from gdkreg.services.registry import Registry
 
 REALM_PATH = "/jwt/auth"
@@ -104,10 +104,9 @@ class Tracer:
 
     def _signer(self) -> Signer | None:
         try:
-            key, certificate = ((self._settings.root / name).read_bytes() for name in ("localhost.key", "localhost.crt"))
-        except OSError:
+            return signer_of(self._settings.root)
+        except GdkregError:
             return None
-        return signer(key, certificate)
 
     def _meaning(self, exchange: Exchange) -> list[str]:
         """What a step of the token dialog means, in words."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +33,8 @@ def login(settings: Settings, host: Host, client: str, user: str, password: str,
         raise GdkregError(f"{client} is not installed", fix="gdkreg login --client docker|podman|skopeo")
     _check_password(settings, user, password)
     argv = [client, "login", "--username", user, "--password-stdin", settings.authority]
+    if client != "docker" and not settings.registry.self_signed:
+        argv[2:2] = ["--tls-verify=false"]  # docker's engine has its own list of those
     if config_dir is not None:
         config_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if client == "docker":
@@ -47,7 +48,7 @@ def login(settings: Settings, host: Host, client: str, user: str, password: str,
     if "credential" in said.lower() and (
         "helper" in said.lower() or "storing" in said.lower() or "executable file not found" in said
     ):
-        helper = _helper(host)
+        helper = _helper(settings, host)
         raise GdkregError(
             f"{client}'s credential helper{f' {helper}' if helper else ''} is broken",
             why=said.splitlines()[-1],
@@ -63,25 +64,19 @@ def login(settings: Settings, host: Host, client: str, user: str, password: str,
 
 def _check_password(settings: Settings, user: str, password: str) -> None:
     """Ask the realm first: its answer is plain, a client's is not."""
-    certificate = settings.root / "registry_host.crt" if settings.registry.self_signed and settings.issuer == "local" else None
     try:
-        sessions.from_realm(settings.realm, user, password, certificate)([])
+        sessions.realm_of(settings).tokens(user, password)([])
     except sessions.RefusedError as error:
         if error.status == 401:
             raise GdkregError("wrong name or password", why=f"{settings.realm} answered 401", fix="gdkreg user list") from None
-        if error.status == 0:
-            start = (
-                "gdkreg start auth"
-                if settings.issuer == "local"
-                else "start GitLab, or gdkreg config set registry.token_issuer local"
-            )
-            raise GdkregError(f"the realm {settings.realm} cannot be reached", why=error.why, fix=start) from None
         raise
 
 
-def _helper(host: Host) -> str:
+def _helper(settings: Settings, host: Host) -> str:
+    """The credential helper that Docker takes for this registry, of config.json."""
     folder = Path(host.platform.env.get("DOCKER_CONFIG") or host.platform.home / ".docker")
     try:
-        return str(json.loads((folder / "config.json").read_text()).get("credsStore", ""))
-    except (OSError, ValueError, AttributeError):
-        return os.environ.get("DOCKER_CREDENTIAL_HELPER", "")
+        config = json.loads(host.read(folder / "config.json") or b"{}")
+        return str(config.get("credHelpers", {}).get(settings.authority) or config.get("credsStore", ""))
+    except (ValueError, AttributeError):
+        return ""

@@ -1,24 +1,24 @@
-"""A session with the registry's HTTP API (OCI distribution spec): challenges answered, the certificate checked."""
+"""Requests to the registry's HTTP API (OCI distribution spec) and to the realm that gives out its tokens."""
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable
+import ssl
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import requests
+import requests.adapters
 
 from gdkreg.config.settings import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.registry.scopes import Scope
-from gdkreg.registry.tokens import SERVICE, mint, signer
+from gdkreg.registry.tokens import SERVICE, TokenSource
 
 TIMEOUT = (3.0, 30.0)  # seconds to connect, to read
 _PART = re.compile(r'(\w+)="([^"]*)"')
-TokenSource = Callable[[list[Scope]], str]
 
 
 class Challenge(msgspec.Struct, frozen=True):
@@ -38,41 +38,36 @@ def challenge_of(header: str) -> Challenge | None:
     return Challenge(parts.get("realm", ""), parts.get("service", ""), parts.get("scope", ""), parts.get("error", ""))
 
 
-class Session:
-    """`certificate` is the CA to trust, None for plain HTTP; `tokens` gives a token for scopes, None where none is asked for."""
+def system_trust() -> ssl.SSLContext:
+    """The certificates that this system trusts: a GitLab's may be of mkcert's CA, which requests' own list does not know."""
+    import truststore
 
-    def __init__(self, base: str, certificate: Path | None, tokens: TokenSource | None = None) -> None:
-        self.base = base
-        self._verify: str | bool = str(certificate) if certificate else True
-        self._tokens = tokens
-        self._http = requests.Session()
-        self._http.trust_env = False  # a proxy or another CA of the environment is not meant for this
-
-    def request(self, method: str, path: str, scope: Scope | None = None, **options: Any) -> requests.Response:
-        """Raises `requests.RequestException` where there is no answer."""
-        headers = dict(options.pop("headers", {}))
-        if self._tokens is not None and scope is not None:
-            headers["Authorization"] = f"Bearer {self._tokens([scope])}"
-        url = path if path.startswith("http") else self.base + path
-        return self._http.request(
-            method, url, headers=headers, verify=self._verify, timeout=TIMEOUT, allow_redirects=False, **options
-        )
+    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def of(settings: Settings, tokens: TokenSource | None = None) -> Session:
-    """A session with this root's own registry."""
+class _SystemTrust(requests.adapters.HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=system_trust(), **options)
+
+
+def request(method: str, url: str, certificate: Path | None, **options: Any) -> requests.Response:
+    """One request; `certificate` is the CA to trust, None for those of the system.
+
+    Raises `requests.RequestException` where there is no answer.
+    """
+    with requests.Session() as http:
+        http.trust_env = False  # a proxy or another CA of the environment is not meant for this
+        if certificate is None and url.startswith("https:"):
+            http.mount("https://", _SystemTrust())
+        verify: str | bool = str(certificate) if certificate else True
+        return http.request(method, url, verify=verify, timeout=TIMEOUT, allow_redirects=False, **options)
+
+
+def ask_registry(settings: Settings, method: str, path: str, **options: Any) -> requests.Response:
+    """A request to this root's own registry; `path` may be a whole address that it told. Raises as `request`."""
     certificate = settings.root / "registry_host.crt" if settings.registry.self_signed else None
-    return Session(f"{settings.scheme}://{settings.host}:{settings.registry.port}", certificate, tokens)
-
-
-def minter(settings: Settings, *, subject: str = "gdkreg", seconds: int = 300) -> TokenSource:
-    """Tokens signed here with localhost.key. Raises `GdkregError` where there is no key yet."""
-    try:
-        key, certificate = ((settings.root / name).read_bytes() for name in ("localhost.key", "localhost.crt"))
-    except OSError as error:
-        raise GdkregError(f"cannot read {error.filename}", why=error.strerror or "", fix="gdkreg reconfigure") from None
-    by = signer(key, certificate)
-    return lambda scopes: mint(by, scopes, subject=subject, seconds=seconds)
+    url = path if path.startswith("http") else f"{settings.scheme}://{settings.host}:{settings.registry.port}{path}"
+    return request(method, url, certificate, **options)
 
 
 class RefusedError(GdkregError):
@@ -83,38 +78,51 @@ class RefusedError(GdkregError):
         self.status = status
 
 
-def from_realm(realm: str, user: str, password: str, certificate: Path | None) -> TokenSource:
-    """Tokens from a /jwt/auth, with name and password in a header. Raises `RefusedError`."""
-    secret = base64.b64encode(f"{user}:{password}".encode()).decode()
+class Realm(msgspec.Struct, frozen=True):
+    """A /jwt/auth: its address, the CA to trust (None for the system's), and what to do where it does not answer."""
 
-    def ask(scopes: list[Scope]) -> str:
+    url: str
+    certificate: Path | None
+    remedy: str
+
+    def tokens(self, user: str, password: str) -> TokenSource:
+        """Its tokens, with name and password in a header; asking raises `RefusedError`."""
+        return lambda scopes: self._ask(user, password, scopes)
+
+    def _ask(self, user: str, password: str, scopes: list[Scope]) -> str:
+        secret = base64.b64encode(f"{user}:{password}".encode()).decode()
         query = [("service", SERVICE), ("account", user), ("client_id", "gdkreg"), *(("scope", str(item)) for item in scopes)]
         try:
-            with requests.Session() as http:
-                http.trust_env = False
-                verify: str | bool = str(certificate) if certificate else True
-                answer = http.get(
-                    realm, params=query, headers={"Authorization": f"Basic {secret}"}, verify=verify, timeout=TIMEOUT
-                )
+            answer = request("GET", self.url, self.certificate, params=query, headers={"Authorization": f"Basic {secret}"})
+        except requests.exceptions.SSLError as error:
+            fix = self.remedy if self.certificate else "trust GitLab's certificate on this machine, e.g. mkcert -install"
+            raise RefusedError(f"the realm {self.url} is not trusted", 0, why=_short(error), fix=fix) from None
         except requests.RequestException as error:
-            raise RefusedError(
-                f"the realm {realm} does not answer", 0, why=_short(error), fix="gdkreg start auth, or start GitLab"
-            ) from None
+            raise RefusedError(f"the realm {self.url} does not answer", 0, why=_short(error), fix=self.remedy) from None
         try:
             body = answer.json()
         except ValueError:
             body = {}
-        if answer.status_code != 200 or not isinstance(body.get("token"), str):
-            said = (
-                "; ".join(f"{item.get('code')}: {item.get('message')}" for item in body.get("errors", []))
-                if isinstance(body, dict)
-                else ""
-            )
-            fix = "check the name and the password" if answer.status_code == 401 else "gdkreg doctor"
-            raise RefusedError(f"the realm {realm} answered {answer.status_code}", answer.status_code, why=said, fix=fix)
-        return str(body["token"])
+        if answer.status_code == 200 and isinstance(body, dict) and isinstance(body.get("token"), str):
+            return str(body["token"])
+        errors = body.get("errors", []) if isinstance(body, dict) else []
+        said = "; ".join(f"{item.get('code')}: {item.get('message')}" for item in errors if isinstance(item, dict))
+        fix = "check the name and the password" if answer.status_code == 401 else "gdkreg doctor"
+        raise RefusedError(f"the realm {self.url} answered {answer.status_code}", answer.status_code, why=said, fix=fix)
 
-    return ask
+
+def realm_of(settings: Settings, traced: str = "") -> Realm:
+    """The realm of this root's registry; `traced` is its address at a proxy that has the registry's certificate."""
+    certificate = settings.root / "registry_host.crt" if settings.registry.self_signed else None
+    if settings.issuer == "local":
+        return Realm(traced or settings.realm, certificate, "gdkreg start auth")
+    return msgspec.structs.replace(gitlab(settings), url=traced, certificate=certificate) if traced else gitlab(settings)
+
+
+def gitlab(settings: Settings) -> Realm:
+    """GitLab's own, whoever gives out the tokens now."""
+    without = "gdkreg config set registry.token_issuer local; gdkreg reconfigure; gdkreg start"
+    return Realm(f"{settings.gitlab_url}/jwt/auth", None, f"start GitLab, or do without: {without}")
 
 
 def _short(error: Exception) -> str:

@@ -10,6 +10,8 @@ import base64
 import ssl
 import time
 import uuid
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -24,6 +26,8 @@ from gdkreg.registry.scopes import Scope
 ISSUER = "gitlab-issuer"
 SERVICE = "container_registry"
 
+TokenSource = Callable[[list[Scope]], str]
+
 
 class Signer(msgspec.Struct, frozen=True):
     """The signing key with what its tokens name it by."""
@@ -31,6 +35,15 @@ class Signer(msgspec.Struct, frozen=True):
     key: Any
     kid: str
     x5c: str
+
+
+def signer_of(root: Path) -> Signer:
+    """The signer of a root. Raises `GdkregError` where its key or certificate is missing or cannot sign."""
+    try:
+        key, certificate = ((root / name).read_bytes() for name in ("localhost.key", "localhost.crt"))
+    except OSError as error:
+        raise GdkregError(f"cannot read {error.filename}", why=error.strerror or "", fix="gdkreg reconfigure") from None
+    return signer(key, certificate)
 
 
 def signer(key: bytes, certificate: bytes) -> Signer:
@@ -63,3 +76,9 @@ def mint(by: Signer, access: list[Scope], *, subject: str, seconds: int, now: fl
         "access": [{"type": item.type, "name": item.name, "actions": list(item.actions)} for item in access],
     }
     return jwt.encode(claims, by.key, algorithm="RS256", headers={"kid": by.kid, "x5c": [by.x5c]})
+
+
+def minter(root: Path, *, subject: str = "gdkreg", seconds: int = 300) -> TokenSource:
+    """Tokens signed here with localhost.key. Raises `GdkregError` where there is no key yet."""
+    by = signer_of(root)
+    return lambda scopes: mint(by, scopes, subject=subject, seconds=seconds)

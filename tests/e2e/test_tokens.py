@@ -232,8 +232,8 @@ def podman_env(box: Box) -> dict[str, str]:
 
 def tags_left(box: Box) -> list[str]:
     """Tags that a verification left in the registry's storage."""
-    folder = box.root / "registry/storage/docker/registry/v2/repositories/gdkreg-verify"
-    return [str(path) for path in folder.glob("*/_manifests/tags/*")]
+    folder = box.root / "registry/storage/docker/registry/v2/repositories/gdkreg-verify/_manifests/tags"
+    return [str(path) for path in folder.glob("*")]
 
 
 def test_a_client_that_is_not_here_says_what_it_needs(box: Box) -> None:

@@ -28,7 +28,7 @@ _WAVES = [
     (re.compile(r"token = .*"), "token"),
     (re.compile(r"size: \d+"), "size: N"),
     (re.compile(r"password [\w-]+"), "password WORD"),
-    (re.compile(r"gdkreg-verify/[0-9a-f]{12}"), "gdkreg-verify/HEX"),
+    (re.compile(r"gdkreg-verify:[0-9a-f]{12}"), "gdkreg-verify:HEX"),
     (re.compile(r"sha256:[0-9a-f]{12}\b"), "sha256:HEX"),
     (re.compile(r"\d+[↑↓]"), "N"),
     (re.compile(r"for \d+ s\b"), "for N s"),
