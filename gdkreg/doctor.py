@@ -81,6 +81,7 @@ def _registry(root: Root) -> list[Note]:
         return [Note("off", f"stopped {state.detail}".strip(), "gdkreg start registry")]
     if state.verdict != "ready":
         fix = "gdkreg reconfigure" if state.verdict == "no route" else "gdkreg tail registry --no-follow"
+        fix = fix if state.current else "gdkreg start"
         return [Note("error", f"it runs ({state.detail}) but {state.url} gives: {state.verdict}", fix)]
     if not state.current:
         return [Note("warning", "it runs with older settings", "gdkreg start")]

@@ -77,6 +77,14 @@ class Root:
         """The settings of the last reconfigure."""
         return applied.read(self.path, self.host)
 
+    @property
+    def in_force(self) -> Settings | None:
+        """What was applied, with the users of gdk.yml: the issuer reads those at once."""
+        if self.applied is None:
+            return None
+        registry = msgspec.structs.replace(self.applied.registry, users=self.settings.registry.users)
+        return msgspec.structs.replace(self.applied, registry=registry)
+
     def decide_issuer(self) -> None:
         """With `token_issuer: auto`, ask GitLab whether it answers; other commands go by what was applied."""
         if self.settings.registry.token_issuer != "auto" or not self.settings.registry.auth_enabled:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gdkreg.cli.options import DryRun, Json, RootDir, Yes
 from gdkreg.errors import ConfigError
 from gdkreg.report import out
+
+if TYPE_CHECKING:
+    from gdkreg.host.base import Host
 
 configs = typer.Typer(no_args_is_help=True, help="gdk.yml: read, set, document.")
 
@@ -68,15 +71,23 @@ def set_(
 
     Example: gdkreg config set registry.port 5001
     """
+    from gdkreg.cli import session
+    from gdkreg.config import settings
+    from gdkreg.host.machine import Machine
+
+    host = Machine()
+    root = settings.find_root(Path.cwd(), host, root_dir)
+    with session.locked(root, host):
+        _set(root, host, key, value, dry_run=dry_run)
+
+
+def _set(root: Path, host: Host, key: str, value: str, *, dry_run: bool) -> None:
     import yaml
 
     from gdkreg.config import edit, settings
     from gdkreg.config.source import parse
-    from gdkreg.host.machine import Machine
     from gdkreg.plan import diff
 
-    host = Machine()
-    root = settings.find_root(Path.cwd(), host, root_dir)
     path = root / "gdk.yml"
     before = host.read(path) or b""
     parse(path, before)
@@ -105,8 +116,8 @@ def set_(
     if dry_run:
         out.diff(diff.unified(str(path), before, after))
         return
-    info = host.info(path)
-    host.write(path, after, mode=info.mode if info and info.kind == "file" else 0o644)
+    info = host.info(path.resolve())
+    host.write(path, after, mode=info.mode if info else 0o644)
     out.line(f"{key}: {_text(wanted)}. Next: gdkreg reconfigure")
 
 

@@ -9,7 +9,7 @@ import typer
 from gdkreg.cli import session
 from gdkreg.cli.options import DryRun, Json, KeepEdits, RootDir, TakeOver, Yes
 from gdkreg.cli.standing import MARKS, states
-from gdkreg.errors import CHANGES, GdkregError
+from gdkreg.errors import CHANGES, FAILED, GdkregError
 from gdkreg.plan.actions import Action, WriteFile
 from gdkreg.report import out
 
@@ -164,9 +164,10 @@ def up(
     root.__dict__.pop("applied", None)
     started = start_services(root, None, quiet=json)
     if json:
-        out.as_json(
-            {"changes": changed, **started, "authority": root.settings.authority, "verify": run_verify(root, "http", quiet=True)}
-        )
+        hops = run_verify(root, "http", quiet=True)
+        out.as_json({"changes": changed, **started, "authority": root.settings.authority, "verify": hops})
+        if any(hop.verdict == "broken" for hop in hops["http"]):
+            raise typer.Exit(FAILED)
         return
     if len(runners) > 1:
         out.line(f"! {len(runners)} runner files are here; patch the one you mean: gdkreg runner-patch {runners[0]}")

@@ -15,7 +15,6 @@ from gdkreg.errors import FAILED, GdkregError
 from gdkreg.report import out
 
 if TYPE_CHECKING:
-    from gdkreg.config.settings import Settings
     from gdkreg.proof.chain import Hop
     from gdkreg.root import Root
 
@@ -46,25 +45,17 @@ def run_verify(root: Root, client: str, *, quiet: bool) -> dict[str, list[Hop]]:
     from gdkreg.proof import clients
     from gdkreg.proof.chain import Chain
 
-    if root.applied is None:
+    settings = root.in_force
+    if settings is None:
         raise GdkregError("this machine is not set up yet", why="there was no reconfigure", fix="gdkreg reconfigure")
-    applied = with_users_of_now(root)
     results: dict[str, list[Hop]] = {}
     for name in clients.KINDS if client == "all" else [client]:
         results[name] = []
-        for hop in Chain(applied, root.host, clients.make(name, applied, root.host)).run(out.passing):
+        for hop in Chain(settings, root.host, clients.make(name, settings, root.host)).run(out.passing):
             results[name].append(hop)
             if not quiet:
                 _show(name, hop)
     return results
-
-
-def with_users_of_now(root: Root) -> Settings:
-    """What was applied, with the users of gdk.yml: the issuer reads those at once."""
-    from msgspec.structs import replace
-
-    assert root.applied is not None
-    return replace(root.applied, registry=replace(root.applied.registry, users=root.settings.registry.users))
 
 
 def _show(client: str, hop: Hop) -> None:

@@ -6,7 +6,6 @@ import functools
 import gc
 import re
 import time
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +14,6 @@ from gdkreg.cli import session
 from gdkreg.cli.options import DryRun, Json, RootDir, Yes
 from gdkreg.errors import ConfigError, GdkregError
 from gdkreg.host.base import digest
-from gdkreg.plan.journal import FOLDER
 from gdkreg.report import out
 
 if TYPE_CHECKING:
@@ -48,7 +46,7 @@ class Services:
         """The services that a command line means."""
         if service is not None and service not in SERVICES:
             raise ConfigError(f"there is no service {service!r}", fix=f"one of {', '.join(SERVICES)}")
-        return [service] if service else (["auth", "registry"] if self.auth.wanted else ["registry"])
+        return [service] if service else (["auth", "registry"] if self.auth.wanted or self.auth.runs else ["registry"])
 
     def start(self, names: list[str]) -> dict[str, Any]:
         return {name: self._start_registry() if name == "registry" else self._start_auth() for name in names}
@@ -64,6 +62,11 @@ class Services:
         if not self._quiet:
             out.line(f"registry {started.what} at {started.url} in {started.seconds:.2f} s ({started.runtime}: {started.why})")
         return started
+
+    def stop_unwanted(self) -> None:
+        """The issuer, where GitLab gives out the tokens by now, or nobody does."""
+        if not self.auth.wanted and self.auth.stop() and not self._quiet:
+            out.line("auth stopped: it is not wanted any more")
 
     def stop(self, names: list[str]) -> dict[str, bool]:
         return {name: (self.registry if name == "registry" else self.auth).stop() for name in names}
@@ -95,15 +98,10 @@ def start_services(root: Root, service: str | None, *, quiet: bool) -> dict[str,
         out.note(f"gdk.yml has changes that were not applied ({', '.join(left[:3])}); starting what was applied last.")
         out.note("  to apply them: gdkreg reconfigure")
     services = Services(root, quiet=quiet)
-    with _locked(root):
+    with session.locked(root.path, root.host):
         _check_configuration(root)
+        services.stop_unwanted()
         return services.start(services.named(service))
-
-
-def _locked(root: Root) -> AbstractContextManager[None]:
-    """Two starts at once would each take the other's half-started registry for a stranger's."""
-    path = root.path / FOLDER / "lock"
-    return root.host.lock(path, lambda: out.note("another gdkreg is at work in this root; waiting for it"))
 
 
 def _check_configuration(root: Root) -> None:
@@ -169,7 +167,7 @@ def stop(
         if dry_run:
             _tell_dry("stop", dict.fromkeys(names, ""), json=json)
             return
-        with _locked(root):
+        with session.locked(root.path, root.host):
             stopped = services.stop(names)
     if json:
         out.as_json({name: {"stopped": done} for name, done in stopped.items()})
@@ -194,7 +192,7 @@ def restart(
         raise _disabled()
     _check_configuration(root)
     services.registry.choose()  # better to fail before it is stopped
-    with _locked(root):
+    with session.locked(root.path, root.host):
         services.stop(services.named(service))
     started = start_services(root, service, quiet=json)
     if json:

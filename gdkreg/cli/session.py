@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,11 @@ import typer
 from gdkreg.host.machine import Machine
 from gdkreg.plan import diff
 from gdkreg.plan.actions import Action, sentence
+from gdkreg.plan.journal import FOLDER
 from gdkreg.report import out
 
 if TYPE_CHECKING:
+    from gdkreg.host.base import Host
     from gdkreg.options import Options
     from gdkreg.plan.reconcile import Step
     from gdkreg.root import Root, Run
@@ -39,7 +42,19 @@ def start_run(root: Root, command: str, *, json: bool = False) -> Run:
             as_root = "  [as root]" if action.as_root and root.host.platform.uid != 0 else ""
             out.line(f"  {sentence(action)}{as_root}")
 
-    return root.run(command, announce, lambda: out.note("another gdkreg is at work in this root; waiting for it"))
+    return root.run(command, announce, _waiting)
+
+
+def locked(root: Path, host: Host) -> AbstractContextManager[object]:
+    """Hold the root's lock, as every run does: two starts at once would take each other's registry for a stranger's, and of
+    two edits of gdk.yml one would be lost. Before the first reconfigure there is nothing to hold."""
+    if host.info(root / FOLDER) is None:
+        return nullcontext()
+    return host.lock(root / FOLDER / "lock", _waiting)
+
+
+def _waiting() -> None:
+    out.note("another gdkreg is at work in this root; waiting for it")
 
 
 def interrupted() -> None:

@@ -83,7 +83,7 @@ def _state_row(name: str, state: State) -> list[str]:
         ]
     good = state.verdict == "ready"
     mark = out.colored("✓", "green") if good else out.colored("✗", "red")
-    old = "" if state.current else f"; it runs with older settings  → gdkreg restart {name}"
+    old = "" if state.current else "; it runs with older settings  → gdkreg start"
     trouble = "" if good else f"; {state.verdict}  → gdkreg doctor"
     return [mark, name, f"{state.url} ({state.runtime}: {state.detail}){trouble}{old}"]
 
@@ -97,7 +97,7 @@ def states(root: Root) -> dict[str, State]:
         return {}
     auth = Auth(root.applied, root.host)
     states = {"registry": Registry(root.applied, root.host).state()}
-    return {**states, "auth": auth.state()} if auth.wanted else states
+    return {**states, "auth": auth.state()} if auth.wanted or auth.runs else states
 
 
 def doctor(root_dir: RootDir = None, json: Json = False) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gdkreg.config.settings import Settings
     from gdkreg.registry.scopes import Scope
     from gdkreg.registry.tokens import TokenSource
+    from gdkreg.root import Root
 
 Entries = list[dict[str, Any]]
 Patterns = list[str] | None
@@ -129,14 +130,14 @@ def login(
     from gdkreg.registry.login import login as log_in
 
     root = session.open_root(root_dir)
-    settings = root.applied or root.settings
+    settings = root.in_force or root.settings
     if not settings.registry.auth_enabled:
         out.line("Authentication is off (registry.auth_enabled): there is nothing to log in to.")
         return
     known = credentials(settings, os.environ)
     name = user or (known[0] if known else None)
     if password_stdin:
-        secret = sys.stdin.readline().rstrip("\n")
+        secret = _line_of_stdin()
     elif known is not None and name == known[0]:
         secret = known[1]
     elif sys.stdin.isatty():
@@ -172,10 +173,15 @@ def add(
 
     Example: gdkreg user add ci --pull 'group/**' --push 'group/app/*' --password-stdin < password
     """
+    from gdkreg.config.values import pattern_problem, user_name_problem
     from gdkreg.issuer.users import hash_password
 
+    patterns = [*(pull or []), *(push or []), *(delete or [])]
+    problem = user_name_problem(name) or next(filter(None, map(pattern_problem, patterns)), "")
+    if problem:
+        raise ConfigError(f"{name} cannot be added", why=problem)
     if password_stdin:
-        secret = sys.stdin.readline().rstrip("\n")
+        secret = _line_of_stdin()
     elif sys.stdin.isatty():
         secret = str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
     else:
@@ -192,10 +198,13 @@ def add(
     entry |= {key: value for key, value in (("pull", pull), ("push", push), ("delete", delete)) if value}
     if admin:
         entry["admin"] = True
-    _edit_users(root_dir, lambda given: [*[item for item in given if item.get("name") != name], entry], dry_run=dry_run)
+    before = _edit_users(root_dir, lambda given: [*[item for item in given if item.get("name") != name], entry], dry_run=dry_run)
     if dry_run:
         return
-    out.line(f"{name} is in gdk.yml. Next: gdkreg login -u {name}")
+    replaced = any(item.get("name") == name for item in before)
+    out.line(f"{name} is {'replaced' if replaced else 'added'} in gdk.yml. Next: gdkreg login -u {name}")
+    if not before:
+        out.line("! gdk.yml names users now, so the first user counts no longer: gdkreg user add developer --admin")
 
 
 @users.command()
@@ -248,12 +257,24 @@ def list_(root_dir: RootDir = None, json: Json = False) -> None:
         out.line(f"{row['name']}  {may or 'nothing'}")
 
 
-def _edit_users(root_dir: Path | None, change: Callable[[Entries], Entries], *, dry_run: bool) -> None:
-    """Rewrite registry.users in gdk.yml; everything else in the file stays."""
+def _line_of_stdin() -> str:
+    """A password as docker login reads one: without the end of the line, a Windows one too."""
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _edit_users(root_dir: Path | None, change: Callable[[Entries], Entries], *, dry_run: bool) -> Entries:
+    """Rewrite registry.users in gdk.yml; everything else in the file stays. Gives the users of before."""
+    root = session.open_root(root_dir)
+    if dry_run:
+        return _rewrite_users(root, change, dry_run=True)
+    with session.locked(root.path, root.host):  # two at once would each write what the other has not read
+        return _rewrite_users(root, change, dry_run=False)
+
+
+def _rewrite_users(root: Root, change: Callable[[Entries], Entries], *, dry_run: bool) -> Entries:
     from gdkreg.config import edit, settings
     from gdkreg.config.source import parse
 
-    root = session.open_root(root_dir)
     path = root.path / "gdk.yml"
     before = root.host.read(path) or b""
     source = parse(path, before)
@@ -265,9 +286,10 @@ def _edit_users(root_dir: Path | None, change: Callable[[Entries], Entries], *, 
         from gdkreg.plan import diff
 
         out.diff(diff.unified(str(path), before, after))
-        return
-    info = root.host.info(path)
-    root.host.write(path, after, mode=info.mode if info and info.kind == "file" else 0o600)
+        return given
+    info = root.host.info(path.resolve())
+    root.host.write(path, after, mode=info.mode if info else 0o600)
+    return given
 
 
 def register(app: typer.Typer) -> None:

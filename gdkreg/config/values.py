@@ -73,10 +73,15 @@ def pattern_problem(pattern: str) -> str:
     return f"{pattern!r} has more than eight stars" if pattern.count("*") > 8 else ""
 
 
+def user_name_problem(name: str) -> str:
+    """Why this cannot be a user's name; empty where it can."""
+    return "" if _USER.fullmatch(name) else "a name is made of letters, digits and . _ @ -"
+
+
 def user_problem(name: str, password: str, patterns: list[str]) -> str:
     """Why this cannot be a user of the token issuer; empty where it can."""
-    if not _USER.fullmatch(name):
-        return "a name is made of letters, digits and . _ @ -"
+    if problem := user_name_problem(name):
+        return problem
     if not _BCRYPT.fullmatch(password):
         return "the password is not a bcrypt hash; gdkreg user add makes one"
     return next((problem for pattern in patterns if (problem := pattern_problem(pattern))), "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
 import os
 import ssl
 import sys
@@ -38,6 +39,10 @@ class Auth:
         return self._settings.registry.auth_enabled and self._settings.issuer == "local"
 
     @property
+    def runs(self) -> bool:
+        return self._daemon.running() is not None
+
+    @property
     def url(self) -> str:
         return self._settings.realm
 
@@ -51,12 +56,11 @@ class Auth:
     def start(self) -> str:
         """ "started", "recreated" or "already running"; returns once it answers. Raises `GdkregError`."""
         if not self.wanted:
+            off = not self._settings.registry.auth_enabled
             raise GdkregError(
                 "there is no issuer to start",
-                why="registry.auth_enabled is false"
-                if not self._settings.registry.auth_enabled
-                else f"GitLab gives out the tokens ({self.url})",
-                fix="gdkreg config set registry.token_issuer local; gdkreg reconfigure",
+                why="registry.auth_enabled is false" if off else f"GitLab gives out the tokens ({self.url})",
+                fix=f"gdkreg config set registry.{'auth_enabled true' if off else 'token_issuer local'}; gdkreg reconfigure",
             )
         running = self._daemon.running()
         if running == self._digest() and self.answers():
@@ -102,7 +106,7 @@ class Auth:
 
 
 def asks_for_tokens(scheme: str, host: str, port: int, path: str, timeout: float = 1.0) -> bool:
-    """Whether GET on this /jwt/auth answers as GitLab does: 200, 401 or 403, and no error page of a proxy."""
+    """Whether GET on this /jwt/auth answers as GitLab does: with a token, or with its form of an error; no page of a proxy."""
     context = ssl._create_unverified_context() if scheme == "https" else None  # only whether somebody is there
     connection: http.client.HTTPConnection
     if context is not None:
@@ -111,8 +115,11 @@ def asks_for_tokens(scheme: str, host: str, port: int, path: str, timeout: float
         connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         connection.request("GET", f"{path}?service=container_registry")
-        return connection.getresponse().status in {200, 401, 403}
-    except (OSError, http.client.HTTPException):
+        answer = connection.getresponse()
+        body = json.loads(answer.read(64 * 1024))
+        told = body.get("token" if answer.status == 200 else "errors") if isinstance(body, dict) else None
+        return answer.status in {200, 401, 403} and bool(told)
+    except (OSError, ValueError, http.client.HTTPException):
         return False
     finally:
         connection.close()

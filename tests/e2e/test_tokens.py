@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -16,8 +17,21 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from gdkreg.resources import x509
 from tests.certs import dated
-from tests.e2e.box import GDK_YML, HOST, Box
+from tests.e2e.box import GDK_YML, HOST, Box, child
+
+GITLAB = """
+import base64, http.server, json, ssl, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        who = base64.b64decode(self.headers.get("Authorization", "Basic Og==").split()[1]).decode()
+        answer = sys.argv[2] or json.dumps({"token": "a.token.of-" + who})
+        self.send_response(200); self.end_headers(); self.wfile.write(answer.encode())
+server = http.server.HTTPServer(("172.16.123.1", 3443), Handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); context.load_cert_chain(sys.argv[1])
+server.socket = context.wrap_socket(server.socket, server_side=True); server.serve_forever()
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -74,6 +88,68 @@ def test_a_user_within_and_outside_the_grant(box: Box) -> None:
     box.ok("user", "remove", "ci")
     gone = box.run("python", "-m", "gdkreg", "login", "-u", "ci", "--password-stdin", stdin="hunter22\n")
     assert gone.code == 1
+
+
+def test_users_are_added_one_after_the_other(box: Box) -> None:
+    add = [sys.executable, "-m", "gdkreg", "user", "add", "--password-stdin", "--pull", "group/**"]
+    script = "".join(f"printf 'hunter22\\r\\n' | {shlex.join([*add, f'user{n}'])} & " for n in range(6)) + "wait"
+    told = box.run("sh", "-c", script)
+    assert told.out.count("is added in gdk.yml") == 6, told
+    assert told.out.count("the first user counts no longer") == 1
+    names = {row["name"] for row in json.loads(box.ok("user", "list", "--json").out)}
+    assert names == {f"user{n}" for n in range(6)}
+    done = box.run("python", "-m", "gdkreg", "login", "-u", "user3", "--password-stdin", stdin="hunter22\n")
+    assert done.code == 0, done
+    lost = box.gdkreg("login")
+    assert "there is no password" in lost.err, "the first user is not taken any more"
+    again = box.run("python", "-m", "gdkreg", "user", "add", "user3", "--admin", "--password-stdin", stdin="other\n")
+    assert "user3 is replaced in gdk.yml" in again.out
+    for arguments in (("a:b",), ("ok", "--pull", "../x")):
+        bad = box.run("python", "-m", "gdkreg", "user", "add", *arguments, "--password-stdin", stdin="x\n")
+        assert bad.code == 2
+        assert "cannot be added" in bad.err
+    for name in names:
+        box.ok("user", "remove", name)
+    box.ok("login")
+
+
+def test_gitlab_comes_and_goes(box: Box) -> None:
+    """auto: GitLab's realm where it answers as GitLab does, with a CA of mkcert's in the system's store, else our own."""
+    key = x509.new_tls_key()
+    pem = box.folder / "gitlab.pem"
+    pem.write_bytes(x509.pem(key) + dated(key, "gdk.test", -1, 20))
+    box.configure(GDK_YML + "  token_issuer: auto\nhttps: {enabled: true}\nport: 3443\nlisten_address: 172.16.123.1\n")
+    box.ok("reconfigure")
+    page = box.popen("python3", "-c", GITLAB, str(pem), "<html>my app")
+    time.sleep(0.7)
+    assert "auth" in box.ok("start").out
+    assert json.loads(box.ok("status", "--json").out)["issuer"] == "local", "a page is no realm"
+    os.kill(child(page.pid), signal.SIGKILL)
+    page.wait()
+
+    gitlab = box.popen("python3", "-c", GITLAB, str(pem), "")
+    time.sleep(0.7)
+    assert "auth stopped: it is not wanted any more" in box.ok("start").out
+    found = json.loads(box.ok("status", "--json").out)
+    assert (found["issuer"], "auth" in found["services"]) == ("gitlab", False)
+    assert box.listeners(5001) == []
+
+    trusted = {"SSL_CERT_FILE": str(pem), "GITLAB_TOKEN": "glpat-1"}
+    minted = box.gdkreg("token", "--from", "gitlab", "repository:group/app:pull", env=trusted)
+    assert minted.out == "a.token.of-gitlab-token:glpat-1\n", minted
+    refused = box.gdkreg("token", "--from", "gitlab", "repository:group/app:pull", env={"GITLAB_TOKEN": "glpat-1"})
+    assert "is not trusted" in refused.err
+    assert "mkcert" in refused.err
+    missing = box.gdkreg("token", "--from", "gitlab", "repository:group/app:pull")
+    assert "GITLAB_TOKEN is not set" in missing.err
+    os.kill(child(gitlab.pid), signal.SIGKILL)
+    gitlab.wait()
+    name, detail, remedy = broken(box, "http")
+    assert (name, "does not answer" in detail) == ("token", True), "GitLab is asked, though no token of its is known"
+    assert "start GitLab" in remedy
+    box.configure(GDK_YML)
+    box.ok("reconfigure")
+    box.ok("start")
 
 
 def test_a_broken_credential_helper_is_named_and_gone_round(box: Box) -> None:
