@@ -196,7 +196,9 @@ class Run:
     def _stop_services(self) -> None:
         from gdkreg.services.auth import Auth
         from gdkreg.services.registry import Registry
+        from gdkreg.services.tracing import refuse_while_traced
 
+        refuse_while_traced(self._root.path)
         settings = self._root.applied or self._root.settings
         Auth(settings, self._root.host).remove()
         Registry(settings, self._root.host).remove()

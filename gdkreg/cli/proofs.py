@@ -108,16 +108,20 @@ def trace(
     if root.applied is None:
         raise GdkregError("this machine is not set up yet", why="there was no reconfigure", fix="gdkreg reconfigure")
     gc.enable()
-    code = 0
-    with Tracer(root.applied, root.host, out.line, show_secrets=show_secrets) as tracer:
-        out.note(f"tracing {root.applied.authority}" + ("" if command else "; Ctrl-C ends it"))
-        try:
-            code = commands.run_attached(command) if command else tracer.wait()
-        except KeyboardInterrupt:
-            out.note("")
+    code, tracer = 0, Tracer(root.applied, root.host, out.line, show_secrets=show_secrets)
     if har is not None:
-        root.host.write(har.absolute(), tracer.har(), mode=0o600)
-        out.note(f"wrote {har}")
+        root.host.write(har.absolute(), tracer.har(), mode=0o600)  # better to fail now than after the dialog
+    try:
+        with tracer:
+            out.note(f"tracing {root.applied.authority}" + ("" if command else "; Ctrl-C ends it"))
+            try:
+                code = commands.run_attached(command) if command else tracer.wait()
+            except KeyboardInterrupt:
+                out.note("")
+    finally:
+        if har is not None:
+            root.host.write(har.absolute(), tracer.har(), mode=0o600)
+            out.note(f"wrote {har}")
     if code:
         raise typer.Exit(code)
 

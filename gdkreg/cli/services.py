@@ -87,9 +87,12 @@ def _disabled() -> GdkregError:
 
 def start_services(root: Root, service: str | None, *, quiet: bool) -> dict[str, Any]:
     """Start what was applied last, and say so where gdk.yml says something else by now."""
+    from gdkreg.services.tracing import refuse_while_traced
+
     applied = _applied(root)
     if not root.enabled:
         raise _disabled()
+    refuse_while_traced(root.path)
     root.decide_issuer()
     if root.settings.issuer != applied.issuer and root.settings.registry.token_issuer == applied.registry.token_issuer:
         with session.start_run(root, "start", json=quiet) as run:
@@ -157,8 +160,10 @@ def stop(
     Example: gdkreg stop registry
     """
     from gdkreg.services.registry import Registry
+    from gdkreg.services.tracing import refuse_while_traced
 
     root = session.open_root(root_dir)
+    refuse_while_traced(root.path)
     if root.applied is None:
         stopped = {service or "registry": Registry(root.settings, root.host).stop()}
     else:
@@ -183,7 +188,10 @@ def restart(
 
     Example: gdkreg restart registry
     """
+    from gdkreg.services.tracing import refuse_while_traced
+
     root = session.open_root(root_dir)
+    refuse_while_traced(root.path)
     services = Services(root)
     if dry_run:
         _tell_dry("restart", dict.fromkeys(services.named(service), ""), json=json)

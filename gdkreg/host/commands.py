@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from gdkreg.errors import NeedsRootError
+from gdkreg.errors import GdkregError, NeedsRootError
 from gdkreg.host.base import Completed
 
 # A user's locale must not change what we parse.
@@ -27,13 +27,13 @@ def run(argv: Sequence[str], *, stdin: bytes = b"", env: Mapping[str, str] | Non
 
 
 def run_attached(argv: Sequence[str]) -> int:
-    """Run a user's own command on the user's own terminal; its exit code, 127 where there is no such command."""
+    """Run a user's own command on the user's own terminal; its exit code. Raises `GdkregError` where it cannot be run."""
     import subprocess
 
     try:
         return subprocess.run(list(argv), check=False).returncode
-    except FileNotFoundError:
-        return 127
+    except OSError as error:
+        raise GdkregError(f"cannot run {argv[0]}", why=error.strerror or str(error)) from None
 
 
 def run_as_root(argv: Sequence[str], *, stdin: bytes = b"") -> Completed:

@@ -48,6 +48,11 @@ def start_time(pid: int) -> float:
         return 0.0
 
 
+def me() -> Running:
+    """This very process."""
+    return Running(os.getpid(), start_time(os.getpid()))
+
+
 def is_alive(running: Running) -> bool:
     return running.started > 0 and abs(start_time(running.pid) - running.started) < 0.02
 

@@ -17,21 +17,9 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from gdkreg.resources import x509
 from tests.certs import dated
-from tests.e2e.box import GDK_YML, HOST, Box, child
-
-GITLAB = """
-import base64, http.server, json, ssl, sys
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        who = base64.b64decode(self.headers.get("Authorization", "Basic Og==").split()[1]).decode()
-        answer = sys.argv[2] or json.dumps({"token": "a.token.of-" + who})
-        self.send_response(200); self.end_headers(); self.wfile.write(answer.encode())
-server = http.server.HTTPServer(("172.16.123.1", 3443), Handler)
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); context.load_cert_chain(sys.argv[1])
-server.socket = context.wrap_socket(server.socket, server_side=True); server.serve_forever()
-"""
+from tests.e2e import gitlab
+from tests.e2e.box import GDK_YML, HOST, Box
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -115,20 +103,14 @@ def test_users_are_added_one_after_the_other(box: Box) -> None:
 
 def test_gitlab_comes_and_goes(box: Box) -> None:
     """auto: GitLab's realm where it answers as GitLab does, with a CA of mkcert's in the system's store, else our own."""
-    key = x509.new_tls_key()
-    pem = box.folder / "gitlab.pem"
-    pem.write_bytes(x509.pem(key) + dated(key, "gdk.test", -1, 20))
-    box.configure(GDK_YML + "  token_issuer: auto\nhttps: {enabled: true}\nport: 3443\nlisten_address: 172.16.123.1\n")
+    box.configure(GDK_YML + gitlab.KEYS)
     box.ok("reconfigure")
-    page = box.popen("python3", "-c", GITLAB, str(pem), "<html>my app")
-    time.sleep(0.7)
+    page, pem = gitlab.start(box, "<html>my app")
     assert "auth" in box.ok("start").out
     assert json.loads(box.ok("status", "--json").out)["issuer"] == "local", "a page is no realm"
-    os.kill(child(page.pid), signal.SIGKILL)
-    page.wait()
+    gitlab.stop(page)
 
-    gitlab = box.popen("python3", "-c", GITLAB, str(pem), "")
-    time.sleep(0.7)
+    running, pem = gitlab.start(box)
     assert "auth stopped: it is not wanted any more" in box.ok("start").out
     found = json.loads(box.ok("status", "--json").out)
     assert (found["issuer"], "auth" in found["services"]) == ("gitlab", False)
@@ -142,8 +124,7 @@ def test_gitlab_comes_and_goes(box: Box) -> None:
     assert "mkcert" in refused.err
     missing = box.gdkreg("token", "--from", "gitlab", "repository:group/app:pull")
     assert "GITLAB_TOKEN is not set" in missing.err
-    os.kill(child(gitlab.pid), signal.SIGKILL)
-    gitlab.wait()
+    gitlab.stop(running)
     name, detail, remedy = broken(box, "http")
     assert (name, "does not answer" in detail) == ("token", True), "GitLab is asked, though no token of its is known"
     assert "start GitLab" in remedy
@@ -320,27 +301,6 @@ def test_a_client_that_is_not_here_says_what_it_needs(box: Box) -> None:
     result = box.gdkreg("verify", "--client", "dind")
     assert result.code == 1
     assert "docker pull docker:dind" in result.out
-
-
-def test_trace_explains_the_dialog_and_masks_secrets(box: Box) -> None:
-    box.ok("login")
-    har = box.folder / "trace.har"
-    result = box.run("python", "-m", "gdkreg", "trace", "--har", str(har), "--", "docker", "push", f"{HOST}/group/app:1")
-    assert result.code == 0, result
-    assert "the registry wants a token of https://registry.test:5001/jwt/auth" in result.out
-    assert "granted to developer: repository:group/app:" in result.out
-    text = har.read_text()
-    assert json.loads(text)["log"]["entries"]
-    password = json.loads((box.root / ".gdkreg/first_user").read_text())["password"]
-    for secret in ("eyJ", password):
-        assert secret not in text
-        assert secret not in result.out
-    assert box.listeners(5000) == ["172.16.123.1"]
-    open_ = box.run(
-        "python", "-m", "gdkreg", "trace", "--show-secrets", "--har", str(har), "--", "docker", "pull", f"{HOST}/group/app:1"
-    )
-    assert open_.code == 0, open_
-    assert "eyJ" in har.read_text()
 
 
 def test_no_password_or_token_in_any_log(box: Box) -> None:

@@ -1,0 +1,204 @@
+"""The forwarding proxy of `trace`: at the registry's address, with the registry's certificate. Bodies are streamed."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import sys
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+from gdkreg.config.settings import Settings
+from gdkreg.proof.har import Exchange
+from gdkreg.registry.session import system_trust
+
+REALM_PATH = "/jwt/auth"
+_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade", "proxy-authorization"}
+_CHUNK = 64 * 1024
+_KEPT = 64 * 1024  # bytes of a body that are kept for the explanation
+_PATIENCE = 300  # seconds, for a large layer
+
+
+class Proxy(ThreadingHTTPServer):
+    """`upstream` is where the registry answers meanwhile; `tell` is given each exchange, `note` what went wrong before one."""
+
+    daemon_threads = True
+
+    def __init__(
+        self, settings: Settings, upstream: tuple[str, int], tell: Callable[[Exchange], None], note: Callable[[str], None]
+    ) -> None:
+        super().__init__((settings.address, settings.registry.port), _Handler)
+        self.settings = settings
+        self.upstream = upstream
+        self.tell = tell
+        self.note = note
+        if settings.registry.self_signed:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(settings.root / "registry_host.crt", settings.root / "registry_host.key")
+            # The handshake happens at the first read, in the connection's own thread.
+            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def handle_error(self, *_: Any) -> None:
+        """One sentence, where the standard library prints a traceback."""
+        error = sys.exc_info()[1]
+        if isinstance(error, ssl.SSLError):
+            self.note(_handshake(error))
+        elif not isinstance(error, (ConnectionError, TimeoutError)):
+            self.note(f"a request was not understood: {error}")
+
+    def connect_to_registry(self) -> http.client.HTTPConnection:
+        context = None
+        if self.settings.registry.self_signed:
+            context = ssl.create_default_context(cafile=str(self.settings.root / "registry_host.crt"))
+            context.check_hostname = False  # it answers on 127.0.0.1 now
+        return _connection(self.settings.scheme, *self.upstream, context)
+
+    def connect_to_realm(self) -> http.client.HTTPConnection:
+        """The realm gets the user's password, so its certificate has to be trusted as the client would have asked for."""
+        realm = urlsplit(self.settings.realm)
+        context = None
+        if realm.scheme == "https" and self.settings.issuer == "local":
+            context = ssl.create_default_context(cafile=str(self.settings.root / "registry_host.crt"))
+        elif realm.scheme == "https":
+            context = system_trust()
+        return _connection(realm.scheme, realm.hostname or "", realm.port or (443 if context else 80), context)
+
+
+def _connection(scheme: str, host: str, port: int, context: ssl.SSLContext | None) -> http.client.HTTPConnection:
+    if scheme == "https":
+        return http.client.HTTPSConnection(host, port, timeout=_PATIENCE, context=context)
+    return http.client.HTTPConnection(host, port, timeout=_PATIENCE)
+
+
+def _handshake(error: ssl.SSLError) -> str:
+    reason = (error.reason or str(error)).lower().replace("_", " ")
+    if "unknown ca" in reason or "bad certificate" in reason or "certificate unknown" in reason:
+        return f"a client does not trust the registry's certificate ({reason}): gdkreg trust-docker-registry"
+    if "http request" in reason:
+        return "a client speaks plain HTTP, and this is TLS: use https://, and take the registry out of insecure-registries"
+    return f"a client did not finish the TLS handshake ({reason})"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection's requests."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
+    timeout = _PATIENCE
+    server: Proxy
+
+    def log_message(self, *_: Any) -> None:
+        return
+
+    def _forward(self) -> None:
+        began, started = time.monotonic(), time.time()
+        to_realm = urlsplit(self.path).path == REALM_PATH
+        connection = self.server.connect_to_realm() if to_realm else self.server.connect_to_registry()
+        self._sent = self._received = 0
+        status, kept, answered, failed = 502, b"", dict[str, str](), ""
+        try:
+            answer = self._ask(connection, to_realm)
+            status, answered = answer.status, {name.lower(): value for name, value in answer.getheaders()}
+            kept = self._pass_on(answer)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            failed = f"{f'the realm {self.server.settings.realm}' if to_realm else 'the registry'} did not answer: {error}"
+            self._give_up(failed, begun=bool(answered))
+        finally:
+            connection.close()
+        self.server.tell(
+            Exchange(
+                method=self.command,
+                url=self.path,
+                status=status,
+                request_headers={name.lower(): value for name, value in self.headers.items()},
+                response_headers=answered,
+                body=kept,
+                sent=self._sent,
+                received=self._received,
+                started=started,
+                ms=(time.monotonic() - began) * 1000,
+                error=failed,
+            )
+        )
+
+    def _ask(self, connection: http.client.HTTPConnection, to_realm: bool) -> http.client.HTTPResponse:
+        headers: dict[str, str] = {}
+        for name, value in self.headers.items():  # clients send Accept more than once
+            if name.lower() not in _HOP_BY_HOP:
+                headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        path = self.path
+        if to_realm:
+            realm, query = urlsplit(self.server.settings.realm), urlsplit(self.path).query
+            path = f"{realm.path}?{query}" if query else realm.path
+            headers = {name: value for name, value in headers.items() if name.lower() != "host"} | {"Host": realm.netloc}
+        chunked = "chunked" in self.headers.get("Transfer-Encoding", "").lower()
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self._chunks() if chunked else self._pieces(length) if length else None
+        connection.request(self.command, path, body=body, headers=headers, encode_chunked=chunked)
+        return connection.getresponse()
+
+    def _pieces(self, left: int) -> Iterator[bytes]:
+        while left:
+            piece = self._read(min(_CHUNK, left))
+            left -= len(piece)
+            yield piece
+
+    def _chunks(self) -> Iterator[bytes]:
+        while size := int(self._line().split(b";")[0], 16):
+            yield from self._pieces(size)
+            self._line()
+        while self._line().strip():  # trailers
+            pass
+
+    def _read(self, size: int) -> bytes:
+        piece = self.rfile.read(size)
+        if not piece:
+            raise ConnectionError("the client went away in the middle of its request")
+        self._sent += len(piece)
+        return piece
+
+    def _line(self) -> bytes:
+        line = self.rfile.readline()
+        if not line:  # or a cut-off upload would pass for a whole one
+            raise ConnectionError("the client went away in the middle of its request")
+        return line
+
+    def _pass_on(self, answer: http.client.HTTPResponse) -> bytes:
+        """Send the answer on to the client; gives its beginning."""
+        self.send_response_only(answer.status, answer.reason)
+        length = answer.headers.get("Content-Length")
+        for name, value in answer.getheaders():
+            if name.lower() not in _HOP_BY_HOP:
+                self.send_header(name, self._rewritten(name, value))
+        bodiless = self.command == "HEAD" or answer.status in {204, 304}
+        if length is None and not bodiless:
+            self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        kept = b""
+        while not bodiless and (piece := answer.read(_CHUNK)):
+            self._received += len(piece)
+            kept = kept + piece if len(kept) < _KEPT else kept
+            self.wfile.write(piece if length is not None else b"%x\r\n%s\r\n" % (len(piece), piece))
+        if length is None and not bodiless:
+            self.wfile.write(b"0\r\n\r\n")
+        return kept[:_KEPT]
+
+    def _rewritten(self, name: str, value: str) -> str:
+        """A challenge's realm turned to this proxy, so that the token dialog comes by."""
+        if name.lower() != "www-authenticate":
+            return value
+        settings = self.server.settings
+        return value.replace(f'realm="{settings.realm}"', f'realm="{settings.scheme}://{settings.authority}{REALM_PATH}"')
+
+    def _give_up(self, why: str, *, begun: bool) -> None:
+        self.close_connection = True
+        if not begun:
+            try:
+                self.send_error(502, explain=why)
+            except OSError:
+                return  # it is the client that went away
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _forward

@@ -1,0 +1,172 @@
+"""trace, between real clients and a real registry; the tests build on the registry that the first brings up."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.e2e import gitlab
+from tests.e2e.box import GDK_YML, HOST, Box, Result, child
+
+
+@pytest.fixture(scope="module", autouse=True)
+def up(box: Box) -> None:
+    box.configure(GDK_YML)
+    box.ok("up", "--yes")
+    box.ok("login")
+    box.import_small(f"{HOST}/group/app:1")
+    box.client("docker", "push", f"{HOST}/group/app:1")
+
+
+@pytest.fixture(autouse=True)
+def registry_is_back(box: Box) -> Iterator[None]:
+    """Whatever a trace met, the registry stands where it stood."""
+    yield
+    assert box.listeners(5000) == ["172.16.123.1"]
+    assert "registry already running" in box.ok("start", "registry").out
+
+
+def trace(box: Box, *command: str, options: tuple[str, ...] = ()) -> Result:
+    result = box.run("python", "-m", "gdkreg", "trace", *options, "--", *command)
+    assert "Traceback" not in result.err + result.out
+    return result
+
+
+@contextmanager
+def tracing(box: Box) -> Iterator[subprocess.Popen[str]]:
+    """A trace without a command, until the block ends."""
+    running = box.popen("python", "-m", "gdkreg", "trace")
+    assert running.stdout is not None
+    assert "tracing" in running.stdout.readline()
+    try:
+        yield running
+    finally:
+        if running.poll() is None:
+            os.kill(child(running.pid), signal.SIGINT)
+        running.communicate(timeout=20)
+
+
+def test_trace_explains_the_dialog_and_masks_secrets(box: Box) -> None:
+    box.ok("login")
+    har = box.folder / "trace.har"
+    result = box.run("python", "-m", "gdkreg", "trace", "--har", str(har), "--", "docker", "push", f"{HOST}/group/app:1")
+    assert result.code == 0, result
+    assert "the registry wants a token of https://registry.test:5001/jwt/auth" in result.out
+    assert "granted to developer: repository:group/app:" in result.out
+    text = har.read_text()
+    assert json.loads(text)["log"]["entries"]
+    password = json.loads((box.root / ".gdkreg/first_user").read_text())["password"]
+    for secret in ("eyJ", password):
+        assert secret not in text
+        assert secret not in result.out
+    assert box.listeners(5000) == ["172.16.123.1"]
+    open_ = box.run(
+        "python", "-m", "gdkreg", "trace", "--show-secrets", "--har", str(har), "--", "docker", "pull", f"{HOST}/group/app:1"
+    )
+    assert open_.code == 0, open_
+    assert "eyJ" in har.read_text()
+
+
+def test_the_har_is_masked_where_the_terminal_is(box: Box) -> None:
+    har = box.folder / "masked.har"
+    secret = "glpat-0123456789"
+    url = f"https://{HOST}/v2/?private_token={secret}&password={secret}&X-Amz-Signature={secret}&n=7"
+    headers = ["-H", f"Private-Token: {secret}", "-H", f"X-Registry-Auth: {secret}", "-H", f"Cookie: a={secret}"]
+    result = trace(box, "curl", "-s", "--cacert", str(box.root / "registry_host.crt"), *headers, url, options=("--har", str(har)))
+    assert "n=7" in result.out
+    assert secret not in result.out + har.read_text()
+    (entry,) = json.loads(har.read_text())["log"]["entries"]
+    assert entry["response"]["content"]["mimeType"].startswith("application/json")
+    assert har.stat().st_mode & 0o777 == 0o600
+
+
+def test_clients_that_do_not_get_through(box: Box) -> None:
+    assert "a client does not trust the registry's certificate" in trace(box, "curl", "-s", f"https://{HOST}/v2/").out
+    assert "a client speaks plain HTTP" in trace(box, "curl", "-s", f"http://{HOST}/v2/").out
+    odd = ["-H", "Content-Length: many", "-X", "POST", f"https://{HOST}/v2/"]
+    assert "many" in trace(box, "curl", "-s", "--cacert", str(box.root / "registry_host.crt"), *odd).out
+
+
+def test_a_realm_that_does_not_answer_is_named(box: Box) -> None:
+    box.ok("stop", "auth")
+    result = trace(box, "docker", "pull", f"{HOST}/group/app:1")
+    assert result.code != 0
+    assert "the realm https://registry.test:5001/jwt/auth did not answer" in result.out
+    box.ok("start", "auth")
+
+
+@pytest.mark.parametrize("head", ["Content-Length: 1000000\\r\\n\\r\\nabc", "Transfer-Encoding: chunked\\r\\n\\r\\n5\\r\\nabc"])
+def test_a_client_that_goes_away(box: Box, head: str) -> None:
+    """A cut-off upload is no whole one, and nothing spins."""
+    script = (
+        "import socket, ssl, sys\n"
+        "s = ssl._create_unverified_context().wrap_socket(socket.create_connection(('172.16.123.1', 5000)))\n"
+        f"s.sendall(b'PUT /v2/x HTTP/1.1\\r\\nHost: x\\r\\n{head}'); s.close()\n"
+    )
+    begin = time.monotonic()
+    result = trace(box, "python3", "-c", script + "import time; time.sleep(1)")
+    assert "the client went away in the middle of its request" in result.out
+    assert time.monotonic() - begin < 15
+
+
+def test_an_impostor_does_not_get_the_users_token(box: Box) -> None:
+    """The realm gets the password, so its certificate has to be trusted, as the client itself would ask for."""
+    running, pem = gitlab.start(box)
+    box.configure(GDK_YML + gitlab.KEYS)
+    box.ok("reconfigure")
+    box.ok("start")
+    log = pem.with_suffix(".pem.log")
+    ask = ["curl", "-s", "--cacert", str(box.root / "registry_host.crt"), "-u", "gitlab-token:glpat-1"]
+    ask.append(f"https://{HOST}/jwt/auth?service=container_registry")
+    assert "did not answer" in trace(box, *ask).out
+    assert "glpat-1" not in log.read_text()
+    trusting = box.run("env", f"SSL_CERT_FILE={pem}", "python", "-m", "gdkreg", "trace", "--", *ask)
+    assert " 200 " in trusting.out, trusting
+    assert log.read_text().splitlines()[-1] == "gdk.test:3443 gitlab-token:glpat-1"
+    gitlab.stop(running)
+    box.configure(GDK_YML)
+    box.ok("reconfigure")
+    box.ok("start")
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_however_it_ends(box: Box, ending: signal.Signals) -> None:
+    with tracing(box) as running:
+        assert box.listeners(5000) == ["172.16.123.1"]
+        os.kill(child(running.pid), ending)
+        running.communicate(timeout=20)
+
+
+def test_an_early_end(box: Box) -> None:
+    for wait in (0.2, 0.35, 0.5):
+        running = box.popen("python", "-m", "gdkreg", "trace")
+        time.sleep(wait)
+        os.kill(child(running.pid), signal.SIGINT)
+        assert "Traceback" not in running.communicate(timeout=20)[0]
+        box.ok("start", "registry")
+
+
+def test_nothing_else_moves_the_registry_meanwhile(box: Box) -> None:
+    with tracing(box):
+        for arguments in (["trace", "--", "true"], ["start"], ["stop"], ["restart"], ["down", "--yes"]):
+            result = box.gdkreg(*arguments)
+            assert result.code == 1, result
+            assert "a trace of this registry is running" in result.err
+
+
+def test_what_cannot_be_done_is_said_before(box: Box) -> None:
+    nowhere = trace(box, "true", options=("--har", "/nowhere/x.har"))
+    assert nowhere.code == 1
+    assert "/nowhere" in nowhere.err
+    for command in ("no-such-command", "/etc/hostname"):
+        result = trace(box, command)
+        assert result.code == 1
+        assert f"cannot run {command}" in result.err
+    assert trace(box, "sh", "-c", "exit 7").code == 7
