@@ -29,6 +29,7 @@ from gdkreg.services import ready
 
 _REPOSITORY = "gdkreg-verify"  # always the same: a registry keeps the names of repositories that are empty again
 _REALM = "realm not trusted"  # of explain's rules
+_DISTRUST = ("unknown authority", "unknown authority in a build", "name mismatch", "trust not readable")
 NAMES = ("engine", "name", "address", "port", "tls", "trust", "challenge", "token", "scope", "push", "pull", "delete")
 
 
@@ -96,11 +97,9 @@ class Chain:
     def _refusal(self, *kinds: str) -> str:
         """The client's own words, where they are an error of one of these kinds (of `explain`); else empty."""
         for line in (self._said or "").splitlines():
-            kind, of_realm = kind_of(line), "/jwt/auth" in line
             found = re.search(r'.*((?:Get|Head|Post) "https?://([^/:"]+).*)', line)  # the last one is what failed
-            # A realm of another name, and where ours listens, are for the realm's own hop.
-            elsewhere = of_realm and (kind == "connection refused" or (found and found[2] != self._settings.host))
-            if kind in kinds and (kind == _REALM or not elsewhere):
+            ours = found is None or found[2] == self._settings.host  # a realm may have another name
+            if kind_of(line) in kinds and (ours or kinds == (_REALM,)):
                 return (found[1] if found else line.strip())[:200]
         return ""
 
@@ -146,7 +145,7 @@ class Chain:
             holder = port_holder(self._settings.address, self._settings.registry.port)
             who = f"; it is {holder.name} (pid {holder.pid})" if holder and holder.pid else ""
             raise BrokenError(f"{where} is no registry: {answer.detail}{who}", "stop that program, then gdkreg start registry")
-        if said := self._refusal("connection refused"):
+        if said := self._refusal("connection refused", "no answer"):
             raise BrokenError(f"this machine reaches {where}, {self._client.name} does not: {said}", self._client.remedy("port"))
         return f"{where} is a registry" if answer.verdict == "ready" else f"{where} is open"
 
@@ -176,7 +175,7 @@ class Chain:
             return "- plain HTTP, which it takes"
         file = self._client.ca_file()
         ours = file is not None and file.content == certificate.read_bytes()
-        said = self._refusal("unknown authority", "unknown authority in a build")
+        said = self._refusal(*_DISTRUST)
         # Who cannot be asked, or does not get past the realm, is judged by the file alone.
         if said or (not ours and (self._said is None or self._refusal(_REALM))):
             if file is None or ours:
