@@ -71,7 +71,7 @@ def _told_changes(root: Root, done: list[Action], steps: list[Step], *, json: bo
 
 def _told_first_user(done: list[Action]) -> None:
     """The first user's password is told once, when it is made."""
-    from gdkreg.issuer.users import read_first
+    from gdkreg.resources.first_user import read_first
 
     made = [action.path for action in done if isinstance(action, WriteFile) and action.path.name == "first_user"]
     path = made[0] if made else None

@@ -232,8 +232,8 @@ def list_(root_dir: RootDir = None, json: Json = False) -> None:
 
     Example: gdkreg user list
     """
-    from gdkreg.issuer.users import read_first
     from gdkreg.plan.journal import FOLDER
+    from gdkreg.resources.first_user import read_first
 
     settings = session.open_root(root_dir).settings
     rows: Entries = [

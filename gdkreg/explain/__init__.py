@@ -103,7 +103,7 @@ def _by_now(kind: str, settings: Settings, host: HostReader, answer: ready.Answe
     if kind == "no such host" and _leads_here(settings):
         return "try again: the name leads here now, and Docker remembers /etc/hosts for 5 seconds"
     if kind == "unknown authority" and _is_trusted(settings, host):
-        return "gdkreg verify --client docker: the certificate is in its place, and who does not read it is said there"
+        return "gdkreg verify --client docker (the certificate is where it belongs; this tells who does not read it)"
     return ""
 
 

@@ -15,10 +15,11 @@ from gdkreg.config.settings import Settings, load
 from gdkreg.errors import GdkregError
 from gdkreg.host.machine import Machine
 from gdkreg.issuer.app import Issuer, build
-from gdkreg.issuer.users import everything, read_first
+from gdkreg.issuer.users import everything
 from gdkreg.plan.journal import FOLDER
 from gdkreg.registry import tokens
 from gdkreg.resources import applied
+from gdkreg.resources.first_user import read_first
 
 REQUEST_TIME = 10.0  # seconds for a client to say what it wants
 

@@ -6,30 +6,17 @@ import hashlib
 import hmac
 import os
 import re
-import secrets
 from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
 
 import bcrypt
-import msgspec
 
 from gdkreg.config.schema import User
 from gdkreg.registry.scopes import Scope
+from gdkreg.resources.first_user import FirstUser
 
 ROUNDS = 10
 _REMEMBERED = 1024
-
-
-class FirstUser(msgspec.Struct, frozen=True):
-    """Made where gdk.yml names no users; kept in `.gdkreg/first_user`, 0600."""
-
-    name: str
-    password: str
-
-
-def new_first_user() -> FirstUser:
-    return FirstUser("developer", secrets.token_urlsafe(15))
 
 
 def hash_password(password: str) -> str:
@@ -126,11 +113,3 @@ class Passwords:
         for missing in range(begin, cost):  # 2^n + 2^n + 2^(n+1) + … up to the highest
             bcrypt.hashpw(raw, bcrypt.gensalt(missing))
         return False
-
-
-def read_first(folder: Path) -> FirstUser | None:
-    """The first user kept in a `.gdkreg` folder; None where there is none."""
-    try:
-        return msgspec.json.decode((folder / "first_user").read_bytes(), type=FirstUser)
-    except (OSError, msgspec.DecodeError):
-        return None

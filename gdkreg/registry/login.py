@@ -12,9 +12,9 @@ from gdkreg.engines.names import patiently
 from gdkreg.errors import GdkregError
 from gdkreg.explain import explain
 from gdkreg.host.base import Host
-from gdkreg.issuer.users import read_first
 from gdkreg.plan.journal import FOLDER
 from gdkreg.registry import session as sessions
+from gdkreg.resources.first_user import read_first
 
 
 def credentials(settings: Settings, env: Mapping[str, str]) -> tuple[str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,25 @@ from gdkreg.host.base import HostReader
 from gdkreg.plan.actions import Action
 from gdkreg.plan.reconcile import Note
 from gdkreg.resources.owned import FileState, OwnedFiles
+
+
+class FirstUser(msgspec.Struct, frozen=True):
+    """What the file holds."""
+
+    name: str
+    password: str
+
+
+def new_first_user() -> FirstUser:
+    return FirstUser("developer", secrets.token_urlsafe(15))
+
+
+def read_first(folder: Path) -> FirstUser | None:
+    """The first user kept in a `.gdkreg` folder; None where there is none."""
+    try:
+        return msgspec.json.decode((folder / "first_user").read_bytes(), type=FirstUser)
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 class FirstUserFile(msgspec.Struct, frozen=True):
@@ -35,6 +55,4 @@ class FirstUserFile(msgspec.Struct, frozen=True):
 
 
 def _made(_: HostReader) -> bytes:
-    from gdkreg.issuer.users import new_first_user
-
     return msgspec.json.encode(new_first_user())

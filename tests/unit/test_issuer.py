@@ -25,6 +25,7 @@ from gdkreg.issuer.serve import BoundedProtocol
 from gdkreg.registry import tokens
 from gdkreg.registry.scopes import parse
 from gdkreg.resources import x509
+from gdkreg.resources.first_user import new_first_user
 
 PAIR = x509.self_signed(x509.new_token_key(), "gitlab-issuer", (), 365)
 CI = User(name="ci", password=users.hash_password("hunter22"), pull=["group/**"], push=["group/app/*"], delete=["group/app/old"])
@@ -272,6 +273,6 @@ def test_grant_of_everything_and_nothing() -> None:
     asked = [parse("repository:a:pull"), parse("registry:catalog:*")]
     assert users.grant(ADMIN, asked) == asked
     assert users.grant(User(name="x", password=""), asked) == []
-    first = users.new_first_user()
+    first = new_first_user()
     assert users.everything(first).admin
     assert len(first.password) >= 20
