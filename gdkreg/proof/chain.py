@@ -194,11 +194,8 @@ class Chain:
             raise BrokenError(
                 f"/v2/ answered {answer.status_code} without a Bearer challenge", "gdkreg reconfigure; gdkreg start"
             )
-        settings = self._settings
-        if found.realm not in {
-            settings.realm,
-            f"{settings.scheme}://{settings.authority}/jwt/auth",
-        }:  # the second while it is traced
+        traced = f"{self._settings.scheme}://{self._settings.authority}/jwt/auth"
+        if found.realm not in {self._settings.realm, traced}:
             remedy = "gdkreg reconfigure; gdkreg start"
             raise BrokenError(f"the realm is {found.realm}, not {self._settings.realm}", remedy)
         self._asks, self._realm = True, found.realm

@@ -13,7 +13,7 @@ from gdkreg.engines.names import patiently
 from gdkreg.host.base import Host
 from gdkreg.proof.client import AbsentError, BrokenError, CaFile
 from gdkreg.proof.clients.common import TRUST, as_json, broken, docker_config, last_digest, last_line
-from gdkreg.proof.clients.docker import Docker
+from gdkreg.proof.clients.docker import Docker, told
 from gdkreg.proof.image import Image
 
 if TYPE_CHECKING:
@@ -136,7 +136,8 @@ class Dind:
                 entry = tarfile.TarInfo(f"{_INSIDE[1:]}/{name}")
                 entry.size, entry.mode = len(data), 0o600
                 tar.addfile(entry, io.BytesIO(data))
-        self._container.put_archive("/", content.getvalue())
+        with told(self._settings):
+            self._container.put_archive("/", content.getvalue())
 
     def clean(self, _reference: str, /) -> None:
         from docker.errors import DockerException

@@ -6,7 +6,8 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gdkreg.config.settings import Settings
@@ -20,6 +21,18 @@ from gdkreg.proof.image import Image
 
 if TYPE_CHECKING:
     import docker
+    from docker.models.images import Image as DockerImage
+
+
+@contextmanager
+def told(settings: Settings) -> Iterator[None]:
+    """The engine's errors as broken hops."""
+    from docker.errors import DockerException
+
+    try:
+        yield
+    except DockerException as error:
+        raise broken(str(error), settings) from None
 
 
 class Docker:
@@ -39,28 +52,30 @@ class Docker:
         return self._client
 
     def engine(self) -> str:
-        return f"{self.client and self.found.kind} {self.found.version} at {self.found.endpoint.url}"
+        with told(self._settings):
+            self.client.ping()
+        return f"{self.found.kind} {self.found.version} at {self.found.endpoint.url}"
 
     def has(self, image: str) -> bool:
-        from docker.errors import NotFound
-
-        try:
-            return self.client.images.get(image) is not None
-        except NotFound:
-            return False
+        return any(image in item.tags for item in self._images(image.rpartition(":")[0]))
 
     def tags(self, repository: str) -> list[str]:
         """The tags of an image's repository that are here, e.g. ["docker:dind"]."""
-        return [tag for image in self.client.images.list(repository) for tag in image.tags]
+        return [tag for image in self._images(repository) for tag in image.tags]
+
+    def _images(self, repository: str) -> list[DockerImage]:
+        with told(self._settings):
+            return self.client.images.list(repository)
 
     def read_in(self, container: str, path: str) -> bytes | None:
         """A file in a container; None where there is none."""
         from docker.errors import NotFound
 
-        try:
-            chunks, _ = self.client.containers.get(container).get_archive(path)
-        except NotFound:
-            return None
+        with told(self._settings):
+            try:
+                chunks, _ = self.client.containers.get(container).get_archive(path)
+            except NotFound:
+                return None
         with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
             file = tar.extractfile(tar.getmembers()[0])
             return file.read() if file else None
@@ -98,25 +113,17 @@ class Docker:
         return self.ca_file().content == self._host.read(self._settings.root / "registry_host.crt")
 
     def push(self, image: Image, reference: str, token: str) -> str:
-        from docker.errors import DockerException
-
-        try:
+        with told(self._settings):
             self.client.images.load(image.archive(reference))
             return self._carry_out(lambda: self.client.api.push(reference, stream=True, decode=True, auth_config=_auth(token)))
-        except DockerException as error:
-            raise broken(str(error), self._settings) from None
 
     def pull(self, reference: str, token: str) -> str:
-        from docker.errors import DockerException
-
-        try:
+        with told(self._settings):
             self.client.images.remove(reference, force=True)
             name, _, tag = reference.rpartition(":")
             return self._carry_out(
                 lambda: self.client.api.pull(name, tag=tag, stream=True, decode=True, auth_config=_auth(token))
             )
-        except DockerException as error:
-            raise broken(str(error), self._settings) from None
 
     def _carry_out(self, begin: Callable[[], Any]) -> str:
         """A push or pull; the last digest that the engine tells."""
