@@ -29,29 +29,28 @@ def files_of(box: Box) -> list[str]:
     return sorted(str(path.relative_to(box.root)) for path in box.root.rglob("*") if path.is_file())
 
 
-def test_killed_at_any_moment_then_converged(lone_box: Box) -> None:
+@pytest.mark.parametrize("moment", range(0, 18, 2))
+def test_killed_at_any_moment_then_converged(lone_box: Box, moment: int) -> None:
+    """`moment` is how many lines of the journal are written when it is killed."""
     box = lone_box
     box.configure(PROCESS)
     before = box.hosts.read_bytes()
-    reached: set[int] = set()
-    for step in range(14):
-        process = box.popen("python", "-m", "gdkreg", "reconfigure")
-        time.sleep(0.12 + step * 0.03)
-        inside = child(process.pid) if process.poll() is None else 0
-        if inside:
-            os.kill(inside, signal.SIGKILL)
-        process.wait()
-        reached.add(len(files_of(box)))
-        hosts = box.hosts.read_text()
-        assert hosts.count(">>> managed") == hosts.count("# <<< gdkreg"), "no half file"
-        box.ok("reconfigure")
-        assert not [name for name in files_of(box) if "gdkreg-new" in name]
-        assert box.gdkreg("plan", "--exit-code").code == 0
-        if step % 2:
-            box.ok("down")
-            assert box.hosts.read_bytes() == before
-            assert files_of(box) == ["gdk.yml"]
-    assert len(reached) > 2, f"killed at different moments: {reached}"
+    journal = box.root / ".gdkreg/journal.jsonl"
+    process = box.popen("python", "-m", "gdkreg", "reconfigure")
+    inside = child(process.pid)
+    while process.poll() is None and (journal.read_bytes().count(b"\n") if journal.exists() else 0) < moment:
+        pass
+    os.kill(inside, signal.SIGKILL)
+    process.wait()
+    hosts = box.hosts.read_text()
+    assert hosts.count(">>> managed") == hosts.count("# <<< gdkreg"), "no half file"
+    assert box.gdkreg("plan", "--exit-code").code == 3, "it was killed before the end"
+    box.ok("reconfigure")
+    assert not [name for name in files_of(box) if "gdkreg-new" in name]
+    assert box.gdkreg("plan", "--exit-code").code == 0
+    box.ok("down")
+    assert box.hosts.read_bytes() == before
+    assert files_of(box) == ["gdk.yml"]
 
 
 def test_two_at_once_one_waits(lone_box: Box) -> None:
