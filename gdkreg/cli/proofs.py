@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -108,20 +109,19 @@ def trace(
     if root.applied is None:
         raise GdkregError("this machine is not set up yet", why="there was no reconfigure", fix="gdkreg reconfigure")
     gc.enable()
-    code, tracer = 0, Tracer(root.applied, root.host, out.line, show_secrets=show_secrets)
-    if har is not None:
-        root.host.write(har.absolute(), tracer.har(), mode=0o600)  # better to fail now than after the dialog
-    try:
-        with tracer:
-            out.note(f"tracing {root.applied.authority}" + ("" if command else "; Ctrl-C ends it"))
-            try:
-                code = commands.run_attached(command) if command else tracer.wait()
-            except KeyboardInterrupt:
-                out.note("")
-    finally:
-        if har is not None:
-            root.host.write(har.absolute(), tracer.har(), mode=0o600)
-            out.note(f"wrote {har}")
+    if har is not None and not os.access(har.absolute().parent, os.W_OK):  # better to fail now than after the dialog
+        raise GdkregError(f"cannot write {har}", why=f"{har.absolute().parent} is missing or not writable")
+    code = 0
+    with Tracer(root.applied, root.host, out.line, show_secrets=show_secrets) as tracer:
+        out.note(f"tracing {root.applied.authority}" + ("" if command else "; Ctrl-C ends it"))
+        try:
+            code = commands.run_attached(command) if command else tracer.wait()
+        except KeyboardInterrupt:
+            out.note("")
+        finally:
+            if har is not None:
+                root.host.write(har.absolute(), tracer.har(), mode=0o600)
+                out.note(f"wrote {har}")
     if code:
         raise typer.Exit(code)
 

@@ -46,7 +46,7 @@ class Services:
         """The services that a command line means."""
         if service is not None and service not in SERVICES:
             raise ConfigError(f"there is no service {service!r}", fix=f"one of {', '.join(SERVICES)}")
-        return [service] if service else (["auth", "registry"] if self.auth.wanted or self.auth.runs else ["registry"])
+        return [service] if service else (["auth", "registry"] if self.auth.wanted else ["registry"])
 
     def start(self, names: list[str]) -> dict[str, Any]:
         return {name: self._start_registry() if name == "registry" else self._start_auth() for name in names}
@@ -92,7 +92,6 @@ def start_services(root: Root, service: str | None, *, quiet: bool) -> dict[str,
     applied = _applied(root)
     if not root.enabled:
         raise _disabled()
-    refuse_while_traced(root.path)
     root.decide_issuer()
     if root.settings.issuer != applied.issuer and root.settings.registry.token_issuer == applied.registry.token_issuer:
         with session.start_run(root, "start", json=quiet) as run:
@@ -102,6 +101,7 @@ def start_services(root: Root, service: str | None, *, quiet: bool) -> dict[str,
         out.note("  to apply them: gdkreg reconfigure")
     services = Services(root, quiet=quiet)
     with session.locked(root.path, root.host):
+        refuse_while_traced(root.path)
         _check_configuration(root)
         services.stop_unwanted()
         return services.start(services.named(service))
@@ -121,6 +121,7 @@ def _check_configuration(root: Root) -> None:
 
 def _would(services: Services, name: str) -> str:
     if name == "auth":
+        services.auth.check_wanted()
         return services.auth.url
     runtime, why = services.registry.choose(pull=False)
     return f"{services.registry.launch.url} ({runtime.name}: {why})"
@@ -169,10 +170,13 @@ def stop(
     else:
         services = Services(root)
         names = services.named(service)
+        if service is None and "auth" not in names and services.auth.runs:
+            names.append("auth")  # it runs still, though nobody wants it now
         if dry_run:
             _tell_dry("stop", dict.fromkeys(names, ""), json=json)
             return
         with session.locked(root.path, root.host):
+            refuse_while_traced(root.path)
             stopped = services.stop(names)
     if json:
         out.as_json({name: {"stopped": done} for name, done in stopped.items()})
@@ -200,7 +204,10 @@ def restart(
         raise _disabled()
     _check_configuration(root)
     services.registry.choose()  # better to fail before it is stopped
+    if "auth" in services.named(service):
+        services.auth.check_wanted()
     with session.locked(root.path, root.host):
+        refuse_while_traced(root.path)
         services.stop(services.named(service))
     started = start_services(root, service, quiet=json)
     if json:

@@ -192,6 +192,8 @@ def add(
         raise ConfigError("the password is empty")
     try:
         hashed = hash_password(secret)
+    except UnicodeError:
+        raise ConfigError("the password is not UTF-8") from None
     except ValueError as error:
         raise ConfigError("the password is too long", why=str(error)) from None
     entry: dict[str, object] = {"name": name, "password": hashed}

@@ -37,7 +37,9 @@ def _read_only(_: Settings) -> str:
 
 
 def _port(settings: Settings) -> str:
-    return f"gdkreg config set registry.port {settings.registry.port + 1}; gdkreg reconfigure"
+    free = settings.registry.port + 1
+    free += free == settings.auth_port
+    return f"gdkreg config set registry.port {free}; gdkreg reconfigure; gdkreg start"
 
 
 def _plain(settings: Settings) -> str:

@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -46,6 +47,18 @@ def start_time(pid: int) -> float:
         return 0.0 if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
     except psutil.Error:
         return 0.0
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Nothing that would end us is heard meanwhile: for putting right what must not stay half done."""
+    ways = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {way: signal.signal(way, signal.SIG_IGN) for way in ways}
+    try:
+        yield
+    finally:
+        for way, handler in before.items():
+            signal.signal(way, handler)
 
 
 def me() -> Running:

@@ -7,6 +7,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -171,7 +172,7 @@ class Chain:
         certificate = self._certificate()
         if certificate is None:
             if said := self._refusal("http answer to an https client"):
-                raise BrokenError(f"{self._client.name} refuses plain HTTP", remedy_of(said, self._settings))
+                raise BrokenError(f"{self._client.name} refuses plain HTTP: {said}", self._client.remedy("plain"))
             return "- plain HTTP, which it takes"
         file = self._client.ca_file()
         ours = file is not None and file.content == certificate.read_bytes()
@@ -220,7 +221,7 @@ class Chain:
         try:
             sessions.realm_of(self._settings).tokens("", "")([])
         except sessions.RefusedError as error:
-            if error.status == 0:
+            if error.status not in {401, 403}:
                 raise
         unknown = "the users' passwords are not known here" if self._settings.issuer == "local" else "GITLAB_TOKEN is not set"
         return minter(self._settings.root), f"signed with localhost.key ({unknown})"
@@ -288,10 +289,9 @@ class Chain:
         return {"Authorization": f"Bearer {self._cleaner([self._scope])}"} if self._cleaner is not None else {}
 
     def clean(self) -> None:
-        """Leave nothing with the client, nor a tag in the registry."""
-        try:
+        """Leave nothing with the client, nor a tag in the registry; what is broken was told by its hop."""
+        with suppress(requests.RequestException, OSError, GdkregError, BrokenError):
             self._client.clean(self._reference)
-            if self._began:
+        if self._began:
+            with suppress(requests.RequestException, OSError, GdkregError):
                 self._delete()
-        except (requests.RequestException, OSError, GdkregError):
-            return  # what is broken was told by its hop

@@ -45,7 +45,7 @@ class Client(Protocol):
         """The CA file that it uses for this registry; None where that cannot be told."""
 
     def remedy(self, hop: str, /) -> str:
-        """What cures this client's own view of a hop: name, port or trust."""
+        """What cures this client's own view of a hop: name, port, trust, or plain for trust without TLS."""
 
     def push(self, image: Image, reference: str, token: str) -> str:
         """The digest that was pushed; raises `BrokenError`."""

@@ -14,8 +14,9 @@ import msgspec
 MASK = "********"
 _SECRET_HEADER = re.compile(r"(proxy-)?authorization|(set-)?cookie|x-registry-(auth|config)|.*-token", re.IGNORECASE)
 _JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
-_NAME = r"[\w-]*(?:token|password|secret|signature|credential)"
-_IN_JSON = re.compile(rf'("{_NAME}"\s*:\s*")[^"]*', re.IGNORECASE)
+_NAME = r"(?:[\w-]*(?:token|password|secret|signature|credential)|auth|sig)"
+_IN_JSON = re.compile(rf'("{_NAME}"\s*:\s*")(?:[^"\\]|\\.)*', re.IGNORECASE)
+_IN_URL = re.compile(r"(?<=://)[^/@\s\"']+(?=@)")
 _IN_QUERY = re.compile(rf"((?:^|[?&;\s]){_NAME}=)[^&;\s\"']*", re.IGNORECASE)
 
 
@@ -37,6 +38,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
 
 def mask(text: str) -> str:
     """Text without tokens, passwords and signatures."""
+    text = _IN_URL.sub(MASK, text)
     return _IN_QUERY.sub(rf"\g<1>{MASK}", _IN_JSON.sub(rf"\g<1>{MASK}", _JWT.sub(MASK, text)))
 
 

@@ -82,6 +82,10 @@ def _handshake(error: ssl.SSLError) -> str:
     return f"a client did not finish the TLS handshake ({reason})"
 
 
+class _GoneError(Exception):
+    """The client went away; not to be taken for the registry's end."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     """One connection's requests."""
 
@@ -103,6 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
             answer = self._ask(connection, to_realm)
             status, answered = answer.status, {name.lower(): value for name, value in answer.getheaders()}
             kept = self._pass_on(answer)
+        except _GoneError as error:
+            failed, self.close_connection = str(error), True
         except (OSError, http.client.HTTPException, ValueError) as error:
             failed = f"{f'the realm {self.server.settings.realm}' if to_realm else 'the registry'} did not answer: {error}"
             self._give_up(failed, begun=bool(answered))
@@ -137,7 +143,11 @@ class _Handler(BaseHTTPRequestHandler):
         chunked = "chunked" in self.headers.get("Transfer-Encoding", "").lower()
         length = int(self.headers.get("Content-Length") or 0)
         body = self._chunks() if chunked else self._pieces(length) if length else None
-        connection.request(self.command, path, body=body, headers=headers, encode_chunked=chunked)
+        try:
+            connection.request(self.command, path, body=body, headers=headers, encode_chunked=chunked)
+        except (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            # It answers before it has read a large body, as with a 401; what is left of the body nobody reads.
+            self.close_connection = True
         return connection.getresponse()
 
     def _pieces(self, left: int) -> Iterator[bytes]:
@@ -156,14 +166,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _read(self, size: int) -> bytes:
         piece = self.rfile.read(size)
         if not piece:
-            raise ConnectionError("the client went away in the middle of its request")
+            raise _GoneError("the client went away in the middle of its request")
         self._sent += len(piece)
         return piece
 
     def _line(self) -> bytes:
         line = self.rfile.readline()
         if not line:  # or a cut-off upload would pass for a whole one
-            raise ConnectionError("the client went away in the middle of its request")
+            raise _GoneError("the client went away in the middle of its request")
         return line
 
     def _pass_on(self, answer: http.client.HTTPResponse) -> bytes:

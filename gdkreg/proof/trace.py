@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from gdkreg.config.settings import Settings
 from gdkreg.errors import GdkregError
+from gdkreg.host import processes
 from gdkreg.host.base import Host
 from gdkreg.plan.journal import FOLDER
 from gdkreg.proof.har import Exchange, archive, mask
@@ -38,17 +39,19 @@ class Tracer:
         self._show_secrets = show_secrets
         self._lock = threading.Lock()
         self._exchanges: list[Exchange] = []
-        self._ran = False
+        self._began = self._ran = False
 
     def __enter__(self) -> Tracer:
-        with self._locked():
-            tracing.begin(self._settings.root, self._host)
-            try:
+        try:
+            with self._locked():
+                tracing.begin(self._settings.root, self._host)
+                self._began = True
                 self._stand_in()
-            except BaseException:  # Ctrl-C too: the registry must not stay where nobody looks for it
+                threading.Thread(target=self._proxy.serve_forever, daemon=True).start()
+        except BaseException:  # Ctrl-C too: the registry must not stay where nobody looks for it
+            if self._began:
                 self._put_back()
-                raise
-        threading.Thread(target=self._proxy.serve_forever, daemon=True).start()
+            raise
         return self
 
     def _stand_in(self) -> None:
@@ -62,15 +65,16 @@ class Tracer:
         self._proxy = Proxy(self._settings, upstream, self._tell, self._note)
 
     def __exit__(self, *failure: object) -> None:
-        self._proxy.shutdown()
-        self._proxy.server_close()
-        with self._locked():
+        with processes.uninterrupted():  # a second Ctrl-C is as easily pressed as the first
+            self._proxy.shutdown()
+            self._proxy.server_close()
             self._put_back()
 
     def _put_back(self) -> None:
-        tracing.end(self._settings.root, self._host)
-        if self._ran:
-            Registry(self._settings, self._host).start()
+        with processes.uninterrupted(), self._locked():
+            tracing.end(self._settings.root, self._host)
+            if self._ran:
+                Registry(self._settings, self._host).start()
 
     def _locked(self) -> AbstractContextManager[None]:
         waiting = "another gdkreg is at work in this root; waiting for it"

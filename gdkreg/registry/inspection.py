@@ -55,7 +55,7 @@ def inspect(token: str, by: Signer, wanted: list[Scope], now: float | None = Non
     try:
         head, body, signature = (_decoded(part) for part in token.split("."))
         header, claims = (msgspec.json.decode(part, type=dict[str, Any]) for part in (head, body))
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         why = "it has not three parts" if token.count(".") != 2 else str(error)
         raise GdkregError("this is not a token", why=why, fix="gdkreg token 'registry:catalog:*' makes one") from None
     moment = time.time() if now is None else now

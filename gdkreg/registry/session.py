@@ -107,7 +107,10 @@ class Realm(msgspec.Struct, frozen=True):
             return str(body["token"])
         errors = body.get("errors", []) if isinstance(body, dict) else []
         said = "; ".join(f"{item.get('code')}: {item.get('message')}" for item in errors if isinstance(item, dict))
-        fix = "check the name and the password" if answer.status_code == 401 else "gdkreg doctor"
+        refused = {401: "check the name and the password", 403: "gdkreg doctor"}
+        fix = refused.get(
+            answer.status_code, self.remedy
+        )  # another answer is no realm's: GitLab starts, or is down behind a proxy
         raise RefusedError(f"the realm {self.url} answered {answer.status_code}", answer.status_code, why=said, fix=fix)
 
 

@@ -123,8 +123,9 @@ class Catalog:
 
     def first_user(self) -> FirstUserFile:
         settings = self._settings
-        wanted = settings.registry.auth_enabled and settings.issuer == "local" and not settings.registry.users
-        return FirstUserFile(settings.root / FOLDER / "first_user", wanted, self._files("first_user"))
+        possible = settings.registry.auth_enabled and not settings.registry.users
+        wanted, kept = possible and settings.issuer == "local", possible and settings.registry.token_issuer == "auto"
+        return FirstUserFile(settings.root / FOLDER / "first_user", wanted, kept, self._files("first_user"))
 
     def docker_trust(self) -> DockerTrust:
         files, buildkit = self._files("docker_trust"), self._settings.root / "registry" / "buildkitd.toml"

@@ -33,10 +33,11 @@ def read_first(folder: Path) -> FirstUser | None:
 
 
 class FirstUserFile(msgspec.Struct, frozen=True):
-    """`wanted`: the issuer is ours and gdk.yml names no users."""
+    """`wanted`: the issuer is ours and gdk.yml names no users. `kept`: it may be ours again, so a user that there is stays."""
 
     path: Path
     wanted: bool
+    kept: bool
     files: OwnedFiles
     name: str = "first_user"
 
@@ -44,6 +45,8 @@ class FirstUserFile(msgspec.Struct, frozen=True):
         return self.files.inspect(host, self.path)
 
     def plan(self, state: FileState, present: bool) -> list[Action]:
+        if present and self.kept and state.content:
+            return []
         if not (present and self.wanted):
             return self.files.release(state)
         return [] if state.content else self.files.write(state, _made, "docker login needs a user", mode=0o600, secret=True)

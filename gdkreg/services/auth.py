@@ -53,8 +53,8 @@ class Auth:
         parts = [settings.address, settings.auth_port, settings.registry.self_signed, certificate]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
 
-    def start(self) -> str:
-        """ "started", "recreated" or "already running"; returns once it answers. Raises `GdkregError`."""
+    def check_wanted(self) -> None:
+        """Raises `GdkregError` where nobody would ask it."""
         if not self.wanted:
             off = not self._settings.registry.auth_enabled
             raise GdkregError(
@@ -62,6 +62,10 @@ class Auth:
                 why="registry.auth_enabled is false" if off else f"GitLab gives out the tokens ({self.url})",
                 fix=f"gdkreg config set registry.{'auth_enabled true' if off else 'token_issuer local'}; gdkreg reconfigure",
             )
+
+    def start(self) -> str:
+        """ "started", "recreated" or "already running"; returns once it answers. Raises `GdkregError`."""
+        self.check_wanted()
         running = self._daemon.running()
         if running == self._digest() and self.answers():
             return "already running"

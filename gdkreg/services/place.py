@@ -31,4 +31,4 @@ def taken(address: str, port: int, key: str) -> GdkregError:
 
 
 def move(port: int, key: str) -> str:
-    return f"gdkreg config set {key} {port + 1}; gdkreg reconfigure"
+    return f"gdkreg config set {key} {port + 1}; gdkreg reconfigure; gdkreg start"

@@ -207,6 +207,17 @@ def test_an_interrupted_dind_is_gone(box: Box, ending: signal.Signals) -> None:
     nothing_left(box)
 
 
+def test_what_a_killed_one_left_is_removed_by_the_next(box: Box) -> None:
+    running = box.popen("python", "-m", "gdkreg", "verify", "--client", "dind")
+    deadline = time.monotonic() + 10
+    while "gdkreg-verify" not in box.run("docker", "ps").out:
+        assert time.monotonic() < deadline
+    os.kill(child(running.pid), signal.SIGKILL)
+    running.wait()
+    assert "gdkreg-verify" in box.run("docker", "ps").out
+    proven(box, "dind")
+
+
 def test_all_of_them(box: Box) -> None:
     """A client that is not here is no fault."""
     box.run("docker", "image", "rm", "docker:dind")
@@ -215,13 +226,29 @@ def test_all_of_them(box: Box) -> None:
     assert "- dind  engine    there is no image docker:dind here" in result.out
 
 
-def test_plain_http(box: Box) -> None:
+def test_dind_cannot_reach_a_loopback_address(box: Box) -> None:
     box.import_dind()
+    box.configure(GDK_YML.replace("172.16.123.1", "127.0.0.1"))
+    box.ok("reconfigure")
+    box.ok("start")
+    said = broken(box, "dind", "port")
+    assert "this machine reaches 127.0.0.1:5000, dind does not" in said["detail"]
+    assert "127.0.0.1 is the container itself there" in said["remedy"]
+
+
+def test_plain_http(box: Box) -> None:
     box.configure(GDK_YML.replace("self_signed: true", "self_signed: false"))
     box.ok("reconfigure")
     box.ok("start")
     assert proven(box, "dind")["trust"]["verdict"] == "skipped"
     for client in ("docker", "buildx"):
         said = broken(box, client, "trust")
-        assert said["detail"] == f"{client} refuses plain HTTP"
+        assert f"{client} refuses plain HTTP" in said["detail"]
         assert "registry.self_signed true" in said["remedy"]
+    box.import_buildkit(BUILDKIT)
+    assert box.run("docker", "buildx", "create", "--use", "--driver-opt", "network=host").code == 0
+    remedy = broken(box, "buildx", "trust")["remedy"]
+    assert remedy.startswith("gdkreg config set registry.self_signed true; gdkreg up; docker buildx create")
+    cured = box.run("sh", "-c", remedy.replace("gdkreg up", "gdkreg up --yes"))
+    assert cured.code == 0, cured
+    proven(box, "buildx")

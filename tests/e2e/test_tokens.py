@@ -96,6 +96,10 @@ def test_users_are_added_one_after_the_other(box: Box) -> None:
         bad = box.run("python", "-m", "gdkreg", "user", "add", *arguments, "--password-stdin", stdin="x\n")
         assert bad.code == 2
         assert "cannot be added" in bad.err
+    odd = box.run(
+        "sh", "-c", f"printf 'x\\377\\n' | {shlex.join([sys.executable, '-m', 'gdkreg'])} user add odd --password-stdin"
+    )
+    assert "the password is not UTF-8" in odd.err
     for name in names:
         box.ok("user", "remove", name)
     box.ok("login")
@@ -110,10 +114,15 @@ def test_gitlab_comes_and_goes(box: Box) -> None:
     assert json.loads(box.ok("status", "--json").out)["issuer"] == "local", "a page is no realm"
     gitlab.stop(page)
 
+    first = (box.root / ".gdkreg/first_user").read_bytes()
     running, pem = gitlab.start(box)
     assert "auth stopped: it is not wanted any more" in box.ok("start").out
     found = json.loads(box.ok("status", "--json").out)
     assert (found["issuer"], "auth" in found["services"]) == ("gitlab", False)
+    assert (box.root / ".gdkreg/first_user").read_bytes() == first, "the issuer may be ours again"
+    dry = box.gdkreg("start", "--dry-run")
+    assert "auth" not in dry.out
+    assert "GitLab gives out the tokens" in box.gdkreg("restart", "auth").err
     assert box.listeners(5001) == []
 
     trusted = {"SSL_CERT_FILE": str(pem), "GITLAB_TOKEN": "glpat-1"}
@@ -128,6 +137,9 @@ def test_gitlab_comes_and_goes(box: Box) -> None:
     name, detail, remedy = broken(box, "http")
     assert (name, "does not answer" in detail) == ("token", True), "GitLab is asked, though no token of its is known"
     assert "start GitLab" in remedy
+    down, _ = gitlab.start(box, "<html>502", status=502)
+    assert broken(box, "http")[::2] == ("token", remedy), "a page of a proxy is no realm's answer"
+    gitlab.stop(down)
     box.configure(GDK_YML)
     box.ok("reconfigure")
     box.ok("start")

@@ -144,13 +144,30 @@ def test_however_it_ends(box: Box, ending: signal.Signals) -> None:
         running.communicate(timeout=20)
 
 
-def test_an_early_end(box: Box) -> None:
-    for wait in (0.2, 0.35, 0.5):
-        running = box.popen("python", "-m", "gdkreg", "trace")
-        time.sleep(wait)
-        os.kill(child(running.pid), signal.SIGINT)
-        assert "Traceback" not in running.communicate(timeout=20)[0]
-        box.ok("start", "registry")
+@pytest.mark.parametrize("endings", [[signal.SIGINT], [signal.SIGHUP, signal.SIGHUP], [signal.SIGINT] * 3])
+def test_an_early_end(box: Box, endings: list[signal.Signals]) -> None:
+    """As soon as it has begun to move the registry, and a second time while it puts it back."""
+    mark = box.root / ".gdkreg/trace"
+    running = box.popen("python", "-m", "gdkreg", "trace")
+    inside = child(running.pid)
+    while not mark.exists():
+        assert running.poll() is None
+    for ending in endings:
+        os.kill(inside, ending)
+        time.sleep(0.1)
+    assert "Traceback" not in running.communicate(timeout=20)[0]
+    assert not mark.exists()
+
+
+def test_a_large_upload_that_is_refused_is_the_registrys_answer(box: Box) -> None:
+    """The registry answers before it has read the body, and closes."""
+    large = box.folder / "large"
+    assert box.run("sh", "-c", f"head -c 60000000 /dev/zero > {large}").code == 0
+    curl = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", str(box.root / "registry_host.crt"), "-X", "PUT"]
+    curl += ["-H", "Expect:", "-H", "Authorization: Bearer bad", "--data-binary", f"@{large}"]
+    result = trace(box, *curl, f"https://{HOST}/v2/x/blobs/uploads/1")
+    assert "  401  " in result.out, result
+    assert "the registry wants a token" in result.out
 
 
 def test_nothing_else_moves_the_registry_meanwhile(box: Box) -> None:
@@ -159,6 +176,14 @@ def test_nothing_else_moves_the_registry_meanwhile(box: Box) -> None:
             result = box.gdkreg(*arguments)
             assert result.code == 1, result
             assert "a trace of this registry is running" in result.err
+
+
+def test_a_har_is_not_overwritten_by_nothing(box: Box) -> None:
+    har = box.folder / "precious.har"
+    har.write_text("precious")
+    with tracing(box):
+        assert box.gdkreg("trace", "--har", str(har), "--", "true").code == 1
+    assert har.read_text() == "precious"
 
 
 def test_what_cannot_be_done_is_said_before(box: Box) -> None:

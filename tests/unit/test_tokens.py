@@ -72,7 +72,8 @@ def test_keys_that_cannot_sign(pair: tuple[bytes, bytes, Path]) -> None:
 
 def test_what_is_no_token(pair: tuple[bytes, bytes, Path]) -> None:
     by = tokens.signer(pair[0], pair[1])
-    for text in ("", "a.b.c", "x" * 10_000, "eyJhbGciOiJub25lIn0.e30."):
+    deep = base64.urlsafe_b64encode(b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}").decode()
+    for text in (f"{deep}.e30.", "", "a.b.c", "x" * 10_000, "eyJhbGciOiJub25lIn0.e30."):
         try:
             assert inspect(text, by, []).refusals
         except GdkregError as error:

@@ -79,6 +79,8 @@ class Buildx:
             return self._docker.remedy(hop)
         config = self._settings.root / "registry" / "buildkitd.toml"
         first = "" if self._host.info(config) else "gdkreg trust-docker-registry; "
+        if not self._settings.registry.self_signed:
+            first = "gdkreg config set registry.self_signed true; gdkreg up; "
         return f"{first}docker buildx create --use --driver-opt network=host --buildkitd-config {config}"
 
     def push(self, image: Image, reference: str, token: str) -> str:
@@ -107,8 +109,8 @@ class Buildx:
         return found[1] if found else "no digest"
 
     def clean(self, reference: str, /) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)  # first: it holds a token
         self._docker.clean(reference)
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _log_in(self, token: str) -> None:
         """The user's Docker configuration once more, with this one credential: contexts, builders and plugins stay found."""

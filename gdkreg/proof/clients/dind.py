@@ -8,8 +8,12 @@ import tarfile
 import time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from gdkreg.config.settings import Settings
+from gdkreg.config.values import is_ipv4
 from gdkreg.engines.names import patiently
+from gdkreg.host import processes
 from gdkreg.host.base import Host
 from gdkreg.proof.client import AbsentError, BrokenError, CaFile
 from gdkreg.proof.clients.common import TRUST, as_json, broken, docker_config, last_digest, last_line
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 _STARTS_WITHIN = 30.0  # seconds for the engine inside
+_LABEL = "gdkreg.verify"  # whose process it is
 _INSIDE = "/gdkreg-verify"
 _CERTS = "/etc/docker/certs.d"
 
@@ -36,6 +41,7 @@ class Dind:
 
     def engine(self) -> str:
         self._docker.engine()
+        self._sweep()
         tags = sorted(tag for tag in self._docker.tags("docker") if "dind" in tag)
         if not tags:
             raise AbsentError("there is no image docker:dind here", "docker pull docker:dind")
@@ -55,17 +61,24 @@ class Dind:
                 # Named whole, so that the image's entrypoint does not add a port without TLS.
                 ["dockerd", "--host=unix:///var/run/docker.sock", *insecure],
                 name=f"gdkreg-verify-{secrets.token_hex(4)}",
-                labels={"gdkreg": "verify"},
+                labels={_LABEL: msgspec.json.encode(processes.me()).decode()},
                 privileged=True,
                 auto_remove=True,
                 detach=True,
                 environment={"DOCKER_TLS_CERTDIR": ""},
-                extra_hosts={settings.host: settings.address},
+                extra_hosts={} if is_ipv4(settings.host) else {settings.host: settings.address},
                 # A folder that is not there would be made by the engine, for root.
                 volumes={str(self._certs): {"bind": _CERTS, "mode": "ro"}} if self._host.info(self._certs) else {},
             )
         except DockerException as error:
             raise BrokenError(f"{image} does not start: {last_line(str(error))}", "gdkreg doctor") from None
+
+    def _sweep(self) -> None:
+        """Remove what a verification that was killed left: privileged, it is nothing to forget."""
+        with told(self._settings):
+            for left in self._docker.client.containers.list(all=True, filters={"label": _LABEL}):
+                if not processes.is_alive(msgspec.json.decode(left.labels[_LABEL], type=processes.Running)):
+                    left.remove(force=True, v=True)
 
     def _wait(self) -> None:
         from docker.errors import DockerException
@@ -140,10 +153,6 @@ class Dind:
             self._container.put_archive("/", content.getvalue())
 
     def clean(self, _reference: str, /) -> None:
-        from docker.errors import DockerException
-
-        try:
-            if self._container is not None:
+        if self._container is not None:
+            with told(self._settings):
                 self._container.remove(force=True, v=True)
-        except DockerException:
-            return

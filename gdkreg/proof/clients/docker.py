@@ -14,6 +14,7 @@ from gdkreg.config.settings import Settings
 from gdkreg.engines.detect import detect
 from gdkreg.engines.names import patiently
 from gdkreg.engines.trust import Place, places
+from gdkreg.explain import remedy_of
 from gdkreg.host.base import Host
 from gdkreg.proof.client import AbsentError, BrokenError, CaFile
 from gdkreg.proof.clients.common import TRUST, broken, last_digest
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def told(settings: Settings) -> Iterator[None]:
-    """The engine's errors as broken hops."""
+    """The engine's errors, and its silence, as broken hops."""
     from docker.errors import DockerException
+    from requests import RequestException
 
     try:
         yield
-    except DockerException as error:
+    except (DockerException, RequestException) as error:
         raise broken(str(error), settings) from None
 
 
@@ -104,6 +106,8 @@ class Docker:
         return CaFile(str(file), self._host.read(file))
 
     def remedy(self, hop: str, /) -> str:
+        if hop == "plain":
+            return remedy_of("server gave HTTP response to HTTPS client", self._settings)
         if hop != "trust":
             return "gdkreg reconfigure" if hop == "name" else "gdkreg doctor"
         return (self.is_set_up() and self._place().then) or TRUST
@@ -135,13 +139,9 @@ class Docker:
         return last_digest("\n".join(lines))
 
     def clean(self, reference: str, /) -> None:
-        from docker.errors import DockerException
-
-        try:
-            if self._client is not None:
+        if self._client is not None:
+            with told(self._settings):
                 self._client.images.remove(reference, force=True)
-        except DockerException:
-            return
 
 
 def _auth(token: str) -> dict[str, str]:

@@ -105,5 +105,5 @@ class Podman(Skopeo):
         return self._must("podman", "inspect", "--format", "{{.Digest}}", reference).out.strip()
 
     def clean(self, reference: str, /) -> None:
-        self._host.run(["podman", "rmi", "-f", reference])
         super().clean(reference)
+        self._host.run(["podman", "rmi", "-f", reference])
