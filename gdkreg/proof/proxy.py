@@ -143,6 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
         chunked = "chunked" in self.headers.get("Transfer-Encoding", "").lower()
         length = int(self.headers.get("Content-Length") or 0)
         body = self._chunks() if chunked else self._pieces(length) if length else None
+        connection.connect()
         try:
             connection.request(self.command, path, body=body, headers=headers, encode_chunked=chunked)
         except (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError):

@@ -44,8 +44,9 @@ class Tracer:
     def __enter__(self) -> Tracer:
         try:
             with self._locked():
-                tracing.begin(self._settings.root, self._host)
+                tracing.refuse_while_traced(self._settings.root)
                 self._began = True
+                tracing.begin(self._settings.root, self._host)
                 self._stand_in()
                 threading.Thread(target=self._proxy.serve_forever, daemon=True).start()
         except BaseException:  # Ctrl-C too: the registry must not stay where nobody looks for it

@@ -138,7 +138,9 @@ def test_gitlab_comes_and_goes(box: Box) -> None:
     assert (name, "does not answer" in detail) == ("token", True), "GitLab is asked, though no token of its is known"
     assert "start GitLab" in remedy
     down, _ = gitlab.start(box, "<html>502", status=502)
-    assert broken(box, "http")[::2] == ("token", remedy), "a page of a proxy is no realm's answer"
+    result = box.gdkreg("verify", "--json", env={"SSL_CERT_FILE": str(pem)})
+    last = json.loads(result.out)["http"][-1]
+    assert (result.code, last["name"], last["remedy"]) == (1, "token", remedy), "a page of a proxy is no realm's answer"
     gitlab.stop(down)
     box.configure(GDK_YML)
     box.ok("reconfigure")

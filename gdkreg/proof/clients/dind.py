@@ -6,12 +6,13 @@ import io
 import secrets
 import tarfile
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from gdkreg.config.settings import Settings
-from gdkreg.config.values import is_ipv4
+from gdkreg.config.values import is_ipv4, is_loopback
 from gdkreg.engines.names import patiently
 from gdkreg.host import processes
 from gdkreg.host.base import Host
@@ -126,6 +127,9 @@ class Dind:
         if hop == "trust":
             return TRUST
         port = self._settings.registry.port
+        if is_loopback(self._settings.address):
+            alias = "gdkreg config set registry.listen_address 172.16.123.1; gdkreg reconfigure; gdkreg start"
+            return f"{self._settings.address} is the container itself there: {alias}"
         return (
             f"let containers through the firewall: sudo ufw allow in on docker0 to {self._settings.address} port {port} proto tcp"
         )
@@ -153,6 +157,8 @@ class Dind:
             self._container.put_archive("/", content.getvalue())
 
     def clean(self, _reference: str, /) -> None:
+        from docker.errors import NotFound
+
         if self._container is not None:
-            with told(self._settings):
+            with told(self._settings), suppress(NotFound):
                 self._container.remove(force=True, v=True)

@@ -7,7 +7,7 @@ import json
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from gdkreg.config.settings import Settings
@@ -139,8 +139,10 @@ class Docker:
         return last_digest("\n".join(lines))
 
     def clean(self, reference: str, /) -> None:
+        from docker.errors import NotFound
+
         if self._client is not None:
-            with told(self._settings):
+            with told(self._settings), suppress(NotFound):
                 self._client.images.remove(reference, force=True)
 
 
