@@ -130,7 +130,9 @@ def login(
     from gdkreg.registry.login import login as log_in
 
     root = session.open_root(root_dir)
-    settings = root.in_force or root.settings
+    settings = root.in_force
+    if settings is None:
+        raise GdkregError("this machine is not set up yet", why="there was no reconfigure", fix="gdkreg up")
     if not settings.registry.auth_enabled:
         out.line("Authentication is off (registry.auth_enabled): there is nothing to log in to.")
         return
@@ -174,28 +176,12 @@ def add(
     Example: gdkreg user add ci --pull 'group/**' --push 'group/app/*' --password-stdin < password
     """
     from gdkreg.config.values import pattern_problem, user_name_problem
-    from gdkreg.issuer.users import hash_password
 
     patterns = [*(pull or []), *(push or []), *(delete or [])]
     problem = user_name_problem(name) or next(filter(None, map(pattern_problem, patterns)), "")
     if problem:
         raise ConfigError(f"{name} cannot be added", why=problem)
-    if password_stdin:
-        secret = _line_of_stdin()
-    elif sys.stdin.isatty():
-        secret = str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
-    else:
-        raise GdkregError(
-            "there is no password", why="no terminal to ask on", fix=f"gdkreg user add {name} --password-stdin < FILE"
-        )
-    if not secret:
-        raise ConfigError("the password is empty")
-    try:
-        hashed = hash_password(secret)
-    except UnicodeError:
-        raise ConfigError("the password is not UTF-8") from None
-    except ValueError as error:
-        raise ConfigError("the password is too long", why=str(error)) from None
+    hashed = _hash_of_new_password(name, from_stdin=password_stdin)
     entry: dict[str, object] = {"name": name, "password": hashed}
     entry |= {key: value for key, value in (("pull", pull), ("push", push), ("delete", delete)) if value}
     if admin:
@@ -257,6 +243,27 @@ def list_(root_dir: RootDir = None, json: Json = False) -> None:
             else "; ".join(f"{key} {' '.join(row[key])}" for key in ("pull", "push", "delete") if row[key])
         )
         out.line(f"{row['name']}  {may or 'nothing'}")
+
+
+def _hash_of_new_password(name: str, *, from_stdin: bool) -> str:
+    from gdkreg.issuer.users import hash_password
+
+    if from_stdin:
+        secret = _line_of_stdin()
+    elif sys.stdin.isatty():
+        secret = str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    else:
+        raise GdkregError(
+            "there is no password", why="no terminal to ask on", fix=f"gdkreg user add {name} --password-stdin < FILE"
+        )
+    if not secret:
+        raise ConfigError("the password is empty")
+    try:
+        return hash_password(secret)
+    except UnicodeError:
+        raise ConfigError("the password is not UTF-8") from None
+    except ValueError as error:
+        raise ConfigError("the password is too long", why=str(error)) from None
 
 
 def _line_of_stdin() -> str:

@@ -98,7 +98,9 @@ def _state(settings: Settings, answer: ready.Answer | None) -> str:
 
 def _by_now(kind: str, settings: Settings, host: HostReader, answer: ready.Answer | None) -> str:
     """A better remedy, where the machine shows that what the rule would cure is cured already; else empty."""
-    if kind == "connection refused" and answer is not None and answer.verdict == "ready":
+    if answer is None:
+        return "gdkreg up: this registry was not set up yet"
+    if kind == "connection refused" and answer.verdict == "ready":
         return "try again: it answers now; if it does not for you, gdkreg verify --client docker"
     if kind == "no such host" and _leads_here(settings):
         return "try again: the name leads here now, and Docker remembers /etc/hosts for 5 seconds"

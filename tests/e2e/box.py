@@ -149,6 +149,14 @@ class Box:
         assert result.code == 0, result
         return result
 
+    def up_with_an_image(self) -> None:
+        """A registry on GDK_YML, the first user logged in, and group/app:1 in it."""
+        self.configure(GDK_YML)
+        self.ok("up", "--yes")
+        self.ok("login")
+        self.import_small(f"{HOST}/group/app:1")
+        self.client("docker", "push", f"{HOST}/group/app:1")
+
     def configure(self, text: str) -> None:
         (self.root / "gdk.yml").write_text(text)
 

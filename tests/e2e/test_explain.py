@@ -20,11 +20,7 @@ SERVER = (
 
 @pytest.fixture(scope="module", autouse=True)
 def up(box: Box) -> None:
-    box.configure(GDK_YML)
-    box.ok("up", "--yes")
-    box.ok("login")
-    box.import_small(f"{HOST}/group/app:1")
-    box.client("docker", "push", f"{HOST}/group/app:1")
+    box.up_with_an_image()
 
 
 def explained(box: Box, result: Result) -> str:

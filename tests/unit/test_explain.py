@@ -136,8 +136,11 @@ def test_the_machines_state_counts(fake: FakeHost, settings: Settings) -> None:
     text = TEXTS["unknown authority"][0]
     found = explain(text, settings, fake)
     assert found is not None
-    assert found.remedy == "gdkreg trust-docker-registry"
+    assert found.remedy.startswith("gdkreg up")
     fake.put(ROOT / "registry_host.crt", "CERTIFICATE")
+    found = explain(text, settings, fake)
+    assert found is not None
+    assert found.remedy == "gdkreg trust-docker-registry"
     fake.put("/etc/docker/certs.d/registry.test:5000/ca.crt", "CERTIFICATE")
     found = explain(text, settings, fake)
     assert found is not None
