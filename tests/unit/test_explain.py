@@ -148,6 +148,7 @@ def test_the_machines_state_counts(fake: FakeHost, settings: Settings) -> None:
 
 
 def test_the_issuers_port_is_told_from_the_registrys(fake: FakeHost, settings: Settings) -> None:
+    fake.put(ROOT / "registry_host.crt", "CERTIFICATE")
     found = explain("dial tcp 127.9.9.9:5001: connect: connection refused", settings, fake)
     assert found is not None
     assert (found.name, found.remedy) == ("realm unreachable", "gdkreg start auth")
