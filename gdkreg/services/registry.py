@@ -170,8 +170,12 @@ class Registry:
             raise self._port_taken(runtime, address, port)
         self._check_storage()
         files.write_whole(self._record, " ".join([runtime.name, *left]).encode(), mode=0o600, owner=None)
-        runtime.start()
-        answer = self._wait(runtime)
+        try:
+            runtime.start()
+            answer = self._wait(runtime)
+        except KeyboardInterrupt:
+            runtime.stop()  # so that «nothing was changed» is true
+            raise
         return self._report("recreated" if running is not None else "started", runtime, why, begin, answer)
 
     def stop(self) -> bool:
@@ -242,12 +246,8 @@ class Registry:
             if time.monotonic() > deadline or answer.verdict in {"other certificate", "no tls"}:
                 runtime.stop()
                 raise self._failed(f"the registry does not answer at {self.launch.url}", answer.detail, runtime)
-            try:
-                time.sleep(0.01)
-                answer = self._ask()
-            except KeyboardInterrupt:
-                runtime.stop()  # so that «nothing was changed» is true
-                raise
+            time.sleep(0.01)
+            answer = self._ask()
         return answer
 
     def _failed(self, what: str, why: str, runtime: Runtime) -> GdkregError:
