@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 FAILED, BAD_CONFIG, CHANGES, NEEDS_ROOT = 1, 2, 3, 4
 
 
 class GdkregError(Exception):
     """Something a person has to know: what happened, why, and the one command that helps.
 
-    `details` are further lines shown as they are (a diff, the last lines of a log).
+    `details` are further lines shown as they are (a diff, the last lines of a log). `outcome` is what a verb had
+    done by then (`plan.outcome.Outcome`), where it had begun.
     """
 
     exit_code = FAILED
@@ -19,6 +22,11 @@ class GdkregError(Exception):
         self.why = why
         self.fix = fix
         self.details = details
+        self.outcome: Any = None
+
+    def as_data(self) -> dict[str, str]:
+        """As `--json` tells it."""
+        return {"what": self.what, "why": self.why, "fix": self.fix, "details": self.details}
 
 
 class ConfigError(GdkregError):
@@ -31,3 +39,7 @@ class NeedsRootError(GdkregError):
     """A step needs root and it was refused. `details` holds the commands to run by hand."""
 
     exit_code = NEEDS_ROOT
+
+
+class DamagedError(GdkregError):
+    """A file of gdkreg's own is not as gdkreg writes it. Nothing in it is used."""

@@ -16,3 +16,7 @@ class Options(msgspec.Struct, frozen=True):
     runner: Path | None = None
     pull_policy: str = ""
     renew: tuple[str, ...] = ()
+
+    def also(self, **more: object) -> Options:
+        """These options with some of them changed."""
+        return msgspec.structs.replace(self, **more)

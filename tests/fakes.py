@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from gdkreg.errors import GdkregError, NeedsRootError
+from gdkreg.errors import DamagedError, GdkregError, NeedsRootError
 from gdkreg.host.base import Completed, FileInfo, Interface, Platform, System
 
 
@@ -51,6 +51,18 @@ class FakeHost:
             raise GdkregError(f"cannot read {path}", why="it is a folder")
         return self.files.get(path)
 
+    def read_own(self, path: Path, below: Path, limit: int) -> bytes | None:
+        for part in [path, *path.parents]:
+            info = self.infos.get(part)
+            if part == below:
+                break
+            if info is not None and (info.kind == "symlink" or info.uid != self.platform.uid or info.mode & 0o022):
+                raise DamagedError(f"{path} is not used", why="it is not ours alone")
+        found = self.files.get(path)
+        if found is not None and len(found) > limit:
+            raise DamagedError(f"{path} is damaged", why="it is too long")
+        return found
+
     def info(self, path: Path) -> FileInfo | None:
         return self.infos.get(path)
 
@@ -75,10 +87,26 @@ class FakeHost:
         if as_root and self.platform.uid != 0 and self.refuse_root:
             raise NeedsRootError("this step needs root", why="there is no sudo on this machine")
 
+    def _refuse_link(self, path: Path, below: Path | None) -> None:
+        """As the real one refuses symlinks from `below` on."""
+        for part in [path, *path.parents] if below is not None else ():
+            if part == below:
+                return
+            if (info := self.infos.get(part)) is not None and info.kind == "symlink":
+                raise GdkregError(f"cannot write {path}", why="a symlink stands on the way to it")
+
     def write(
-        self, path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | None = None, as_root: bool = False
+        self,
+        path: Path,
+        content: bytes,
+        *,
+        mode: int,
+        owner: tuple[int, int] | None = None,
+        as_root: bool = False,
+        below: Path | None = None,
     ) -> None:
         self._may(as_root)
+        self._refuse_link(path, below)
         path = self._real(path)
         if path.parent not in self.infos:
             raise GdkregError(f"cannot write {path}", why="there is no such folder")
@@ -87,28 +115,53 @@ class FakeHost:
         self.files[path] = content
         self.infos[path] = FileInfo("file", mode, uid, gid)
 
-    def remove(self, path: Path, *, as_root: bool = False) -> None:
+    def remove(self, path: Path, *, as_root: bool = False, below: Path | None = None) -> None:
         self._may(as_root)
+        self._refuse_link(path.parent, below)
         self.files.pop(path, None)
         self.infos.pop(path, None)
 
-    def make_folder(self, path: Path, *, mode: int, owner: tuple[int, int] | None = None, as_root: bool = False) -> None:
+    def make_folder(
+        self,
+        path: Path,
+        *,
+        mode: int,
+        owner: tuple[int, int] | None = None,
+        as_root: bool = False,
+        below: Path | None = None,
+    ) -> None:
         self._may(as_root)
+        self._refuse_link(path, below)
         if path.parent not in self.infos:
             raise GdkregError(f"cannot write {path}", why="there is no such folder")
         uid, gid = owner or (self.platform.uid, self.platform.gid)
         self.infos[path] = FileInfo("folder", mode, uid, gid)
 
-    def remove_folder(self, path: Path, *, as_root: bool = False) -> None:
+    def remove_folder(self, path: Path, *, as_root: bool = False) -> bool:
         self._may(as_root)
-        if not self.entries(path):
-            self.infos.pop(path, None)
+        if self.entries(path):
+            return False
+        self.infos.pop(path, None)
+        return True
 
-    def append(self, path: Path, line: bytes) -> None:
+    def remove_tree(self, path: Path) -> None:
+        for found in [item for item in self.infos if item == path or item.is_relative_to(path)]:
+            self.infos.pop(found)
+            self.files.pop(found, None)
+
+    def rename(self, path: Path, to: Path) -> None:
+        for found in [item for item in self.infos if item == path or item.is_relative_to(path)]:
+            new = to / found.relative_to(path)
+            self.infos[new] = self.infos.pop(found)
+            if found in self.files:
+                self.files[new] = self.files.pop(found)
+
+    def append(self, path: Path, line: bytes, *, below: Path) -> None:
+        self._refuse_link(path, below)
         self.put(path, self.files.get(path, b"") + line + b"\n", 0o600)
 
     @contextlib.contextmanager
-    def lock(self, path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    def lock(self, folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
         yield
 
     def run(self, argv: Sequence[str], *, stdin: str = "", as_root: bool = False) -> Completed:

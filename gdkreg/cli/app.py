@@ -22,9 +22,7 @@ class Boundary(TyperGroup):
         try:
             return super().invoke(ctx)
         except GdkregError as problem:
-            from gdkreg.report import out
-
-            out.error(problem)
+            told(problem)
             raise typer.Exit(problem.exit_code) from None
         except KeyboardInterrupt:
             from gdkreg.cli.session import interrupted
@@ -37,13 +35,27 @@ class Boundary(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         except Exception as bug:
-            if hasattr(bug, "exit_code") or os.environ.get("GDKREG_TRACEBACK"):
+            usage = getattr(bug, "exit_code", None)
+            if usage is not None and "--json" in sys.argv:
+                told(GdkregError(str(getattr(bug, "message", bug)), fix="gdkreg --help"))
+                raise typer.Exit(usage) from None
+            if usage is not None or os.environ.get("GDKREG_TRACEBACK"):
                 raise  # Typer's own usage errors; and a developer who wants to see
-            from gdkreg.report import out
-
             fix = "please report it; GDKREG_TRACEBACK=1 shows where it happened"
-            out.error(GdkregError("this is a bug in gdkreg", why=f"{type(bug).__name__}: {bug}", fix=fix))
+            told(GdkregError("this is a bug in gdkreg", why=f"{type(bug).__name__}: {bug}", fix=fix))
             raise typer.Exit(FAILED) from None
+
+
+def told(problem: GdkregError) -> None:
+    """An error for a person on stderr; with --json for a program on stdout, with what was done by then."""
+    from gdkreg.report import out
+
+    out.passing("")
+    if "--json" in sys.argv:
+        done = problem.outcome.as_data() if problem.outcome is not None else {}
+        out.as_json({**done, "error": problem.as_data()})
+    else:
+        out.error(problem)
 
 
 # Which module of this package defines which commands.
@@ -52,7 +64,7 @@ _MODULES = {
     "standing": ("status", "doctor"),
     "services": ("start", "stop", "restart", "tail"),
     "trusts": ("trust-docker-registry", "runner-patch"),
-    "tokens": ("token", "login", "user"),
+    "tokens": ("token", "login", "logout", "user"),
     "proofs": ("verify", "trace", "explain"),
     "certs": ("cert",),
     "configs": ("config",),

@@ -25,7 +25,7 @@ def show(root_dir: RootDir = None, json: Json = False) -> None:
     root = session.open_root(root_dir)
     found = {name: x509.facts(raw) for name in _NAMES.values() if (raw := root.host.read(root.path / name)) is not None}
     if json:
-        out.as_json(found)
+        out.as_json({"command": "cert show", "root": str(root.path), **found})
         return
     if not found:
         out.line("There are no certificates yet: gdkreg reconfigure")
@@ -60,22 +60,11 @@ def renew(
 
     Example: gdkreg cert renew tls
     """
-    from gdkreg.options import Options
-    from gdkreg.plan.reconcile import Step
+    from gdkreg.verbs import certs as verb
 
-    root = session.open_root(root_dir, Options(renew=(which,) if which else ("tls", "token")))
-    steps = [Step(item.name, item.plan(item.inspect(root.host), True)) for item in root.catalog.certificates()]
-    steps = [step for step in steps if step.actions]
-    if dry_run:
-        out.as_json(session.steps_as_data(steps)) if json else session.show_steps(steps, with_diff=True)
-        return
-    session.confirm(steps, root, yes=yes)
-    with session.start_run(root, "cert renew", json=json) as run:
-        run.renew()
-    if json:
-        out.as_json({"changes": len(run.done)})
-    else:
-        out.line("Next: gdkreg start")
+    root = session.open_root(root_dir)
+    names = (which,) if which else ("tls", "token")
+    session.told(verb.renew(root, names, session.Terminal(yes=yes, quiet=json), dry_run=dry_run), json=json)
 
 
 def register(app: typer.Typer) -> None:

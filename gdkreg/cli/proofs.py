@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,10 +14,6 @@ from gdkreg.cli import session
 from gdkreg.cli.options import Json, RootDir
 from gdkreg.errors import FAILED, GdkregError
 from gdkreg.report import out
-
-if TYPE_CHECKING:
-    from gdkreg.proof.chain import Hop
-    from gdkreg.root import Root
 
 ClientName = Literal["http", "docker", "podman", "skopeo", "buildx", "dind", "all"]
 
@@ -31,39 +27,16 @@ def verify(
 
     Example: gdkreg verify --client docker
     """
+    from gdkreg.verbs import proving
+
     root = session.open_root(root_dir)
-    results = run_verify(root, client, quiet=json)
+    results = proving.verify(root, client, session.Terminal(quiet=json), out.passing)
     if json:
-        out.as_json(results)
+        out.as_json({"command": "verify", "root": str(root.path), **results})
     # A client that is not here is no fault, unless it was the one that was asked for.
     bad = {"broken"} if client == "all" else {"broken", "absent"}
     if any(hop.verdict in bad for hops in results.values() for hop in hops):
         raise typer.Exit(FAILED)
-
-
-def run_verify(root: Root, client: str, *, quiet: bool) -> dict[str, list[Hop]]:
-    """The hops of each client; printed as they are found unless quiet."""
-    from gdkreg.proof import clients
-    from gdkreg.proof.chain import Chain
-
-    settings = root.in_force
-    if settings is None:
-        raise GdkregError("this machine is not set up yet", why="there was no reconfigure", fix="gdkreg reconfigure")
-    results: dict[str, list[Hop]] = {}
-    for name in clients.KINDS if client == "all" else [client]:
-        results[name] = []
-        for hop in Chain(settings, root.host, clients.make(name, settings, root.host)).run(out.passing):
-            results[name].append(hop)
-            if not quiet:
-                _show(name, hop)
-    return results
-
-
-def _show(client: str, hop: Hop) -> None:
-    mark, color = {"ok": ("✓", "green"), "broken": ("✗", "red"), "skipped": ("-", "dim"), "absent": ("-", "yellow")}[hop.verdict]
-    out.line(f"{out.colored(mark, color)} {client}  {hop.name:<9} {hop.detail}  {out.colored(f'{hop.ms:.0f} ms', 'dim')}")
-    if hop.remedy:
-        out.line(f"    {hop.remedy}")
 
 
 def explain(
@@ -81,7 +54,8 @@ def explain(
     said = text if text is not None and text != "-" else sys.stdin.read()
     found = find(said, root.applied or root.settings, root.host)
     if json:
-        out.as_json(found)
+        told = {"error": found.name, "cause": found.cause, "now": found.state, "do": found.remedy} if found else {}
+        out.as_json({"command": "explain", "root": str(root.path), "known": found is not None, "explained": told})
     elif found is not None:
         out.table([["error", found.name], ["cause", found.cause], ["now", found.state], ["do", found.remedy]])
     else:
@@ -106,14 +80,13 @@ def trace(
     from gdkreg.proof.trace import Tracer
 
     root = session.open_root(root_dir)
-    if root.applied is None:
-        raise GdkregError("this machine is not set up yet", why="there was no reconfigure", fix="gdkreg reconfigure")
+    applied = root.set_up()
     gc.enable()
     if har is not None and not os.access(har.absolute().parent, os.W_OK):  # better to fail now than after the dialog
         raise GdkregError(f"cannot write {har}", why=f"{har.absolute().parent} is missing or not writable")
     code = 0
-    with Tracer(root.applied, root.host, out.line, show_secrets=show_secrets) as tracer:
-        out.note(f"tracing {root.applied.authority}" + ("" if command else "; Ctrl-C ends it"))
+    with Tracer(applied, root.identity.id, root.host, out.line, show_secrets=show_secrets) as tracer:
+        out.note(f"tracing {applied.authority}" + ("" if command else "; Ctrl-C ends it"))
         try:
             code = commands.run_attached(command) if command else tracer.wait()
         except KeyboardInterrupt:

@@ -1,110 +1,104 @@
-"""What the commands share: the root they work on, asking, and telling what is done."""
+"""What the commands share: the root they work on, and telling and asking while a verb is at work."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from gdkreg.errors import FAILED
 from gdkreg.host.machine import Machine
-from gdkreg.plan import diff
-from gdkreg.plan.actions import Action, sentence
-from gdkreg.plan.journal import FOLDER
-from gdkreg.report import out
+from gdkreg.report import out, work
 
 if TYPE_CHECKING:
-    from gdkreg.host.base import Host
     from gdkreg.options import Options
-    from gdkreg.plan.reconcile import Step
-    from gdkreg.root import Root, Run
-
-_told: list[str] = []
-_pending: list[str] = []
+    from gdkreg.plan.actions import Step
+    from gdkreg.plan.outcome import Item, Outcome
+    from gdkreg.verbs.root import Root
 
 
-def open_root(given: Path | None, options: Options | None = None) -> Root:
+def open_root(given: Path | None, options: Options | None = None, *, lenient: bool = False) -> Root:
     from gdkreg.options import Options
-    from gdkreg.root import find
+    from gdkreg.verbs.root import find
 
-    return find(Path.cwd(), given, Machine(), options or Options())
-
-
-def start_run(root: Root, command: str, *, json: bool = False) -> Run:
-    """A run that tells each action as it is done; with `json` they are told at the end."""
-
-    def announce(action: Action) -> None:
-        _told.append(sentence(action))
-        if not json:
-            as_root = "  [as root]" if action.as_root and root.host.platform.uid != 0 else ""
-            out.line(f"  {sentence(action)}{as_root}")
-
-    return root.run(command, announce, _waiting)
+    return find(Path.cwd(), given, Machine(), options or Options(), lenient=lenient)
 
 
-def locked(root: Path, host: Host) -> AbstractContextManager[object]:
-    """Hold the root's lock, as every run does: two starts at once would take each other's registry for a stranger's, and of
-    two edits of gdk.yml one would be lost. Before the first reconfigure there is nothing to hold."""
-    if host.info(root / FOLDER) is None:
-        return nullcontext()
-    return host.lock(root / FOLDER / "lock", _waiting)
+class Terminal:
+    """A `plan.outcome.Listener` that tells a person each step as it is done, and asks; with `quiet` it only asks."""
+
+    current: Terminal | None = None  # the one at work, for Ctrl-C
+
+    def __init__(self, *, yes: bool = False, quiet: bool = False) -> None:
+        self._yes, self._quiet = yes, quiet
+        self._shown = False
+        self._progress: out.PullProgress | None = None
+        self.items: list[Item] = []
+        self.done: list[Item] = []
+        Terminal.current = self
+
+    def waiting(self) -> None:
+        out.note("another gdkreg is at work in this root; waiting for it")
+
+    def agree(self, items: Sequence[Item], *, ask: bool) -> bool:
+        self.items = list(items)
+        if self._yes or not ask or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            return True
+        for item in items:
+            out.line(work.planned(item))
+        self._shown = True
+        return typer.confirm("Go on?", default=True)
+
+    def doing(self, step: Step) -> None:
+        out.passing(f"  {work.text_of(step)} …")
+
+    def did(self, item: Item) -> None:
+        out.passing("")
+        self.done.append(item)
+        if self._progress is not None:
+            self._progress.close()
+            self._progress = None
+        if not self._quiet and (not self._shown or item.status != "done" or item.detail):
+            for row in work.done(item):
+                out.line(row)
+
+    def note(self, text: str) -> None:
+        out.note(text)
+
+    def progress(self, event: dict[str, Any]) -> None:
+        if self._progress is None:
+            self._progress = out.PullProgress("the image")
+        if not self._quiet:
+            self._progress(event)
+
+    def hop(self, client: str, hop: Any) -> None:
+        if not self._quiet:
+            out.passing("")
+            work.show_hop(client, hop)
 
 
-def _waiting() -> None:
-    out.note("another gdkreg is at work in this root; waiting for it")
+def told(outcome: Outcome, *, json: bool, nothing: str = "Nothing to do.", done: str = "") -> None:
+    """Render an outcome; exits with 1 where something is left. `done` is said instead of the number of changes."""
+    if json:
+        out.as_json(outcome.as_data())
+    else:
+        work.show(outcome, nothing=nothing, done=done)
+    if outcome.left and not outcome.dry_run:
+        raise typer.Exit(FAILED)
 
 
 def interrupted() -> None:
     """What Ctrl-C leaves behind, in words."""
+    listener = Terminal.current
+    out.passing("")
     out.note("")
-    if not _told:
+    if listener is None or not listener.done:
         out.note("interrupted; nothing was changed")
         return
-    out.note(f"interrupted after: {_told[-1]}")
-    done = set(_told)
-    for text in _pending:
-        if text not in done:
-            out.note(f"not done: {text}")
-    out.note("every file is whole; run the same command again to finish, or gdkreg undo to take this run back")
-
-
-def confirm(steps: Sequence[Step], root: Root, *, yes: bool, always: bool = False) -> None:
-    """Ask before what needs root, or always; only on a terminal. What is to be done is shown first."""
-    _pending.extend(sentence(action) for step in steps for action in step.actions)
-    as_root = [action for step in steps for action in step.actions if action.as_root and root.host.platform.uid != 0]
-    if yes or not (as_root or always) or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return
-    for action in [action for step in steps for action in step.actions] if always else as_root:
-        out.line(f"  {sentence(action)}{'  [as root]' if action in as_root else ''}")
-    question = "These steps need root. Go on?" if as_root else "Go on?"
-    typer.confirm(question, default=True, abort=True)
-
-
-def show_steps(steps: Sequence[Step], *, with_diff: bool) -> None:
-    for step in steps:
-        out.line(out.colored(step.resource, "bold"))
-        for action in step.actions:
-            out.line(f"  {sentence(action)}{'  [as root]' if action.as_root else ''}")
-            if with_diff and (text := diff.of(action)):
-                out.diff(text)
-
-
-def steps_as_data(steps: Sequence[Step]) -> list[dict[str, object]]:
-    from gdkreg.plan.actions import target
-
-    return [
-        {
-            "resource": step.resource,
-            "action": type(action).__name__,
-            "target": target(action),
-            "reason": action.reason,
-            "as_root": action.as_root,
-            "text": sentence(action),
-            "diff": diff.of(action),
-        }
-        for step in steps
-        for action in step.actions
-    ]
+    out.note(f"interrupted after: {listener.done[-1].text}")
+    for item in listener.items[len(listener.done) :]:
+        out.note(f"not done: {item.text}")
+    out.note("run the same command again to finish, or gdkreg undo to take this run back")

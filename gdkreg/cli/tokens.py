@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import msgspec
 import typer
 
 from gdkreg.cli import session
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gdkreg.config.settings import Settings
     from gdkreg.registry.scopes import Scope
     from gdkreg.registry.tokens import TokenSource
-    from gdkreg.root import Root
+    from gdkreg.verbs.root import Root
 
 Entries = list[dict[str, Any]]
 Patterns = list[str] | None
@@ -41,7 +41,8 @@ def token(
 
     Example: gdkreg token 'registry:catalog:*' 'repository:group/project:pull,push'
     """
-    settings = session.open_root(root_dir).settings
+    root = session.open_root(root_dir)
+    settings = root.settings
     words = list(scopes or [])
     if words[:1] == ["inspect"]:
         _inspect(settings, words[1:], list(scope or []), json=json)
@@ -53,7 +54,7 @@ def token(
     by = _from_gitlab(settings) if source == "gitlab" else minter(settings.root, subject=user, seconds=expires)
     text = by(asked)
     if json:
-        out.as_json({"token": text, "scopes": [str(item) for item in asked]})
+        out.as_json({"command": "token", "root": str(root.path), "token": text, "scopes": [str(item) for item in asked]})
     elif curl:
         out.line(_curl(settings, asked, text))
     else:
@@ -94,7 +95,7 @@ def _inspect(settings: Settings, words: list[str], scopes: list[str], *, json: b
     text = sys.stdin.read().strip() if words[0] == "-" else words[0]
     found = inspect(text, signer_of(settings.root), [parse(word) for word in scopes])
     if json:
-        out.as_json(found)
+        out.as_json({"command": "token inspect", "root": str(settings.root), **msgspec.structs.asdict(found)})
     else:
         rows = [["header", ", ".join(f"{key}={value}" for key, value in found.header.items() if key != "x5c")]]
         rows += [[key, str(value)] for key, value in found.claims.items() if key != "access"]
@@ -109,34 +110,46 @@ def _inspect(settings: Settings, words: list[str], scopes: list[str], *, json: b
         raise typer.Exit(FAILED)
 
 
+Client = Literal["docker", "podman", "skopeo"]
+
+
 def login(
     root_dir: RootDir = None,
     user: Annotated[
         str | None, typer.Option("--user", "-u", help="The name (else the first user, or gitlab-token).", show_default=False)
     ] = None,
     password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")] = False,
-    client: Annotated[Literal["docker", "podman", "skopeo"], typer.Option("--client", help="Which client to log in.")] = "docker",
+    client: Annotated[Client, typer.Option("--client", help="Which client to log in.")] = "docker",
     config_dir: Annotated[
         Path | None, typer.Option("--config-dir", help="A client configuration of its own.", show_default=False)
     ] = None,
+    json: Json = False,
 ) -> None:
     """Log a container client in to this registry; the password goes over stdin, and what fails is named.
 
     Example: gdkreg login --client podman
     """
-    import os
-
-    from gdkreg.registry.login import credentials
-    from gdkreg.registry.login import login as log_in
+    from gdkreg.verbs import logins
 
     root = session.open_root(root_dir)
-    settings = root.in_force
-    if settings is None:
-        raise GdkregError("this machine is not set up yet", why="there was no reconfigure", fix="gdkreg up")
+    settings = root.set_up()
     if not settings.registry.auth_enabled:
         out.line("Authentication is off (registry.auth_enabled): there is nothing to log in to.")
         return
-    known = credentials(settings, os.environ)
+    name, secret = _who(root, user, password_stdin=password_stdin)
+    outcome = logins.login(root, client, name, secret, config_dir, session.Terminal(quiet=True))
+    if config_dir is not None and client == "docker":
+        outcome.notes.append(f"Use it with: docker --config {config_dir} push {settings.authority}/NAME")
+    said = outcome.items[0].detail if outcome.items else ""
+    session.told(outcome, json=json, done=f"{said} ({settings.authority} as {name})")
+
+
+def _who(root: Root, user: str | None, *, password_stdin: bool) -> tuple[str, str]:
+    """The name and the password: known here, of stdin, or typed."""
+    from gdkreg.registry.login import credentials
+
+    settings = root.in_force
+    known = credentials(settings, root.host) if settings is not None else None
     name = user or (known[0] if known else None)
     if password_stdin:
         secret = _line_of_stdin()
@@ -149,9 +162,27 @@ def login(
         raise GdkregError("there is no password", why="no terminal to ask on", fix="gdkreg login -u NAME --password-stdin < FILE")
     if not name:
         raise ConfigError("there is no user's name", fix="gdkreg login -u NAME --password-stdin")
-    out.line(f"{log_in(settings, root.host, client, name, secret, config_dir)} ({settings.authority} as {name})")
-    if config_dir is not None and client == "docker":
-        out.line(f"Use it with: docker --config {config_dir} push {settings.authority}/NAME")
+    return name, secret
+
+
+def logout(
+    root_dir: RootDir = None,
+    client: Annotated[
+        Client | None, typer.Option("--client", help="Which client (else all that gdkreg logged in).", show_default=False)
+    ] = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Log container clients out of this registry: those that gdkreg login logged in, or one.
+
+    Example: gdkreg logout
+    """
+    from gdkreg.verbs import logins
+
+    root = session.open_root(root_dir, lenient=True)
+    outcome = logins.logout(root, client, session.Terminal(yes=yes, quiet=json), dry_run=dry_run)
+    session.told(outcome, json=json, nothing="Nothing to do: no client is logged in by gdkreg.")
 
 
 users = typer.Typer(no_args_is_help=True, help="The users of the stand-in token issuer, in gdk.yml.")
@@ -169,7 +200,8 @@ def add(
     delete: Annotated[Patterns, typer.Option("--delete", help="Repositories to delete from.", show_default=False)] = None,
     admin: Annotated[bool, typer.Option("--admin", help="Everything, and the catalog.")] = False,
     dry_run: DryRun = False,
-    _yes: Yes = False,
+    yes: Yes = False,
+    json: Json = False,
 ) -> None:
     """Add a user to gdk.yml, with a bcrypt hash of the password. The running issuer takes it at once.
 
@@ -186,32 +218,23 @@ def add(
     entry |= {key: value for key, value in (("pull", pull), ("push", push), ("delete", delete)) if value}
     if admin:
         entry["admin"] = True
-    before = _edit_users(root_dir, lambda given: [*[item for item in given if item.get("name") != name], entry], dry_run=dry_run)
-    if dry_run:
-        return
-    replaced = any(item.get("name") == name for item in before)
-    out.line(f"{name} is {'replaced' if replaced else 'added'} in gdk.yml. Next: gdkreg login -u {name}")
-    if not before:
-        out.line("! gdk.yml names users now, so the first user counts no longer: gdkreg user add developer --admin")
+    from gdkreg.verbs import editing
+
+    outcome = editing.user_add(session.open_root(root_dir), entry, session.Terminal(yes=yes, quiet=True), dry_run=dry_run)
+    said = f"{name} is {'replaced' if outcome.data['replaced'] else 'added'} in gdk.yml"
+    session.told(outcome, json=json, done=said)
 
 
 @users.command()
-def remove(name: str, root_dir: RootDir = None, dry_run: DryRun = False, _yes: Yes = False) -> None:
+def remove(name: str, root_dir: RootDir = None, dry_run: DryRun = False, yes: Yes = False, json: Json = False) -> None:
     """Remove a user from gdk.yml. Tokens that it has run out within 5 minutes.
 
     Example: gdkreg user remove ci
     """
+    from gdkreg.verbs import editing
 
-    def without(given: Entries) -> Entries:
-        kept = [item for item in given if item.get("name") != name]
-        if len(kept) == len(given):
-            raise ConfigError(f"there is no user {name}", fix="gdkreg user list")
-        return kept
-
-    _edit_users(root_dir, without, dry_run=dry_run)
-    if dry_run:
-        return
-    out.line(f"{name} is gone from gdk.yml")
+    outcome = editing.user_remove(session.open_root(root_dir), name, session.Terminal(yes=yes, quiet=True), dry_run=dry_run)
+    session.told(outcome, json=json, done=f"{name} is gone from gdk.yml")
 
 
 @users.command("list")
@@ -220,19 +243,19 @@ def list_(root_dir: RootDir = None, json: Json = False) -> None:
 
     Example: gdkreg user list
     """
-    from gdkreg.plan.journal import FOLDER
     from gdkreg.resources.first_user import read_first
 
-    settings = session.open_root(root_dir).settings
+    root = session.open_root(root_dir)
+    settings = root.settings
     rows: Entries = [
         {"name": user.name, "pull": user.pull, "push": user.push, "delete": user.delete, "admin": user.admin}
         for user in settings.registry.users
     ]
-    first = read_first(settings.root / FOLDER)
+    first = read_first(root.path, root.host) if root.identity.known else None
     if not rows and first is not None:
         rows = [{"name": first.name, "pull": ["**"], "push": ["**"], "delete": ["**"], "admin": True}]
     if json:
-        out.as_json(rows)
+        out.as_json({"command": "user list", "root": str(root.path), "users": rows})
         return
     if not rows:
         out.line("There are no users: gdkreg user add NAME")
@@ -271,37 +294,8 @@ def _line_of_stdin() -> str:
     return sys.stdin.readline().rstrip("\r\n")
 
 
-def _edit_users(root_dir: Path | None, change: Callable[[Entries], Entries], *, dry_run: bool) -> Entries:
-    """Rewrite registry.users in gdk.yml; everything else in the file stays. Gives the users of before."""
-    root = session.open_root(root_dir)
-    if dry_run:
-        return _rewrite_users(root, change, dry_run=True)
-    with session.locked(root.path, root.host):  # two at once would each write what the other has not read
-        return _rewrite_users(root, change, dry_run=False)
-
-
-def _rewrite_users(root: Root, change: Callable[[Entries], Entries], *, dry_run: bool) -> Entries:
-    from gdkreg.config import edit, settings
-    from gdkreg.config.source import parse
-
-    path = root.path / "gdk.yml"
-    before = root.host.read(path) or b""
-    source = parse(path, before)
-    given = list((source.values.get("registry") or {}).get("users") or [])
-    text = edit.set_list(path, before.decode("utf-8-sig"), ("registry", "users"), change(given))
-    after = (b"\xef\xbb\xbf" if before.startswith(b"\xef\xbb\xbf") else b"") + text.encode()
-    settings.resolve(root.path, *settings.filled(parse(path, after), root.host))
-    if dry_run:
-        from gdkreg.plan import diff
-
-        out.diff(diff.unified(str(path), before, after))
-        return given
-    info = root.host.info(path.resolve())
-    root.host.write(path, after, mode=info.mode if info else 0o600)
-    return given
-
-
 def register(app: typer.Typer) -> None:
     app.command()(token)
     app.command()(login)
+    app.command()(logout)
     app.add_typer(users, name="user")

@@ -2,45 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from gdkreg.cli import session
 from gdkreg.cli.options import DryRun, Json, KeepEdits, RootDir, Yes
-from gdkreg.errors import ConfigError, GdkregError
+from gdkreg.errors import ConfigError
+from gdkreg.options import Options
 from gdkreg.report import out
 
-if TYPE_CHECKING:
-    from gdkreg.plan.reconcile import Resource, Step
-    from gdkreg.resources.runner_config import RunnerConfig
-    from gdkreg.root import Root
-
 Remove = Annotated[bool, typer.Option("--remove", help="Take it back.")]
-
-
-def _carry_out(
-    root: Root, resources: Callable[[], list[Resource]], command: str, *, present: bool, dry_run: bool, yes: bool, json: bool
-) -> list[Step] | None:
-    """Plan and apply some resources; the steps, or None after a dry run. They are made anew once the lock is held."""
-    steps = root.plan_of(resources(), present=present)
-    if dry_run:
-        if json:
-            out.as_json(session.steps_as_data(steps))
-        elif steps:
-            session.show_steps(steps, with_diff=True)
-        else:
-            out.line("Nothing to do.")
-        return None
-    if steps:
-        session.confirm(steps, root, yes=yes)
-        with session.start_run(root, command, json=json) as run:
-            run.apply(resources(), present=present)
-    return steps
 
 
 def trust_docker_registry(
@@ -55,46 +29,11 @@ def trust_docker_registry(
 
     Example: gdkreg trust-docker-registry
     """
-    from gdkreg.engines.trust import hint
-    from gdkreg.options import Options
+    from gdkreg.verbs import trusting
 
-    root = session.open_root(root_dir, Options(trust=not remove, keep_edits=keep_edits))
-    if not remove:
-        _certificate_is_there(root)
-    steps = _carry_out(
-        root,
-        lambda: [root.catalog.docker_trust()],
-        "trust-docker-registry",
-        present=not remove,
-        dry_run=dry_run,
-        yes=yes,
-        json=json,
-    )
-    if steps is None:
-        return
-    if json:
-        out.as_json({"changes": sum(len(step.actions) for step in steps), "steps": session.steps_as_data(steps)})
-        return
-    name = root.settings.authority
-    if remove:
-        out.line(f"{name} is no longer trusted" if steps else f"{name} was not trusted")
-        return
-    out.line(f"{name} is trusted" if steps else f"{name} is trusted already")
-    if text := hint(root.engine):
-        out.line(f"! {text}")
-    for place in root.catalog.docker_trust().places:
-        if place.then and steps:
-            out.line(f"! {place.then}")
-
-
-def _certificate_is_there(root: Root) -> None:
-    if not root.settings.registry.self_signed:
-        raise GdkregError(
-            "registry.self_signed is false, so there is no certificate to trust",
-            fix="gdkreg config set registry.self_signed true; gdkreg reconfigure",
-        )
-    if root.host.info(root.path / "registry_host.crt") is None:
-        raise GdkregError(f"there is no {root.path / 'registry_host.crt'} yet", fix="gdkreg reconfigure")
+    root = session.open_root(root_dir, Options(keep_edits=keep_edits))
+    outcome = trusting.trust(root, session.Terminal(yes=yes, quiet=json), remove=remove, dry_run=dry_run)
+    session.told(outcome, json=json)
 
 
 def runner_patch(
@@ -117,45 +56,20 @@ def runner_patch(
 
     Example: gdkreg runner-patch ~/.gitlab-runner/config.toml --dry-run
     """
-    from gdkreg.options import Options
+    from gdkreg.verbs import trusting
 
     root = session.open_root(root_dir)
-    path = _runner_file(root, file, remove=remove)
-    root.options = Options(runner=path, pull_policy=pull_policy or "")
-
-    def find() -> RunnerConfig:
-        return next(item for item in root.catalog.runners() if item.path == path)
-
-    runner = find()
-    state = runner.inspect(root.host)
-    seen = runner.seen(state) if not remove and runner.plan(state, True) is not None else []
-    steps = _carry_out(root, lambda: [find()], "runner-patch", present=not remove, dry_run=dry_run, yes=yes, json=json)
-    if steps is None:
-        return
-    if json:
-        out.as_json({"file": str(path), "changes": sum(len(step.actions) for step in steps), "runners": seen})
-        return
-    for item in seen:
+    path = _one_of(trusting.runner_files(root, file, remove=remove))
+    listener = session.Terminal(yes=yes, quiet=json)
+    outcome = trusting.runner_patch(root, path, listener, remove=remove, pull_policy=pull_policy or "", dry_run=dry_run)
+    for item in outcome.data["runners"] if not (dry_run or json) else []:
         out.line(f"  {item.name} ({item.executor}): {'patched' if item.patched else 'skipped, it runs no containers'}")
-    if remove:
-        out.line(f"{path} is as it was" if steps else f"{path} holds nothing of ours")
-    else:
-        out.line(f"{path} is patched; the runner reads it anew within 3 seconds" if steps else f"{path} needs no change")
+    nothing = f"{path} holds nothing of ours" if remove else f"{path} needs no change"
+    done = f"{path} is as it was" if remove else f"{path} is patched; the runner reads it anew within 3 seconds"
+    session.told(outcome, json=json, nothing=nothing, done=done)
 
 
-def _runner_file(root: Root, given: Path | None, *, remove: bool) -> Path:
-    from gdkreg.resources.runner_config import usual_places
-
-    if given is not None:
-        return Path(os.path.normpath(given.expanduser().absolute()))
-    ours = root.catalog.runners()
-    found = [item.path for item in ours] if remove and ours else usual_places(root.settings, root.host)
-    if not found:
-        raise GdkregError(
-            "there is no runner configuration in the usual places",
-            why=f"looked for {root.settings.runner.config_file}, ~/.gitlab-runner/config.toml, /etc/gitlab-runner/config.toml",
-            fix="gdkreg runner-patch FILE",
-        )
+def _one_of(found: list[Path]) -> Path:
     if len(found) == 1:
         return found[0]
     if not (sys.stdin.isatty() and sys.stdout.isatty()):

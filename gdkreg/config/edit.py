@@ -29,9 +29,11 @@ def set_value(path: Path, text: str, key: KeyPath, value: Any) -> str:
 
 
 def set_list(path: Path, text: str, key: KeyPath, items: list[Any]) -> str:
-    """The file's text with a key's list replaced by these items, one block each; an empty list takes the key's value out."""
+    """The file's text with a key's list replaced by these items, one block each; an empty list takes the key out."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     node, indent = _find(root, key)
+    if not items:
+        return _without(text, root, key)
     eol = "\r\n" if "\r\n" in text else "\n"
     if node is None:
         text = set_value(path, text, key, [])
@@ -44,11 +46,41 @@ def set_list(path: Path, text: str, key: KeyPath, items: list[Any]) -> str:
     else:
         head, tail = text[:start].rstrip(" "), text[end:].lstrip(" ").removeprefix("\r").removeprefix("\n")
     pad = " " * (indent + 2)
-    dumped = yaml.safe_dump(items, sort_keys=False, width=10_000) if items else ""
+    dumped = yaml.safe_dump(items, sort_keys=False, width=10_000)
     rows = "".join(f"{pad}{line}{eol}" for line in dumped.splitlines())
-    edited = f"{head}{eol}{rows}{tail}" if items else f"{head} []{eol}{tail}"
+    edited = f"{head}{eol}{rows}{tail}"
     _prove(text, edited, key, items)
     return edited
+
+
+def _without(text: str, root: yaml.Node | None, key: KeyPath) -> str:
+    """The text without the lines of a key. Raises `ConfigError` where other things stand on them."""
+    above, _ = _find(root, key[:-1])
+    pairs = above.value if isinstance(above, yaml.MappingNode) else []
+    name, node = next(((name, node) for name, node in pairs if name.value == key[-1]), (None, None))
+    if name is None or node is None:
+        return text
+    start, end = text.rfind("\n", 0, name.start_mark.index) + 1, _line_end(text, _node_end(node))
+    if isinstance(node, yaml.CollectionNode) and (node.flow_style or not node.value):
+        end = _line_end(text, node.end_mark.index)
+    edited = text[:start] + text[end:]
+    try:
+        got = yaml.load(edited, Loader=_Tolerant) or {}
+    except yaml.YAMLError:
+        got = None
+    wanted = yaml.load(text, Loader=_Tolerant)
+    place = wanted
+    for part in key[:-1]:
+        place = place[part]
+    del place[key[-1]]
+    if got is None or _bare(got) != _bare(wanted):
+        raise _by_hand(key, [])
+    return edited
+
+
+def _bare(value: Any) -> Any:
+    """A block that lost its last key reads as null."""
+    return {name: _bare(below) or None for name, below in value.items()} if isinstance(value, dict) else value
 
 
 def _find(root: yaml.Node | None, key: KeyPath) -> tuple[yaml.Node | None, int]:

@@ -84,9 +84,12 @@ class Registry(Block, frozen=True, kw_only=True):
     ] = None
     restart_policy: Annotated[
         Literal["no", "always", "on-failure", "unless-stopped"] | None,
-        _doc("Docker's restart policy for the container.", derived="unless-stopped with persist_alias, else no", ours=True),
+        _doc("Docker's restart policy for the container.", derived="unless-stopped with persist, else no", ours=True),
     ] = None
-    persist_alias: Annotated[bool, _doc("Bring the loopback alias back at boot (launchd or systemd).", ours=True)] = False
+    persist: Annotated[bool, _doc("Bring back at boot what ran: alias, registry and issuer (systemd or launchd).", ours=True)] = (
+        False
+    )
+    persist_alias: Annotated[bool, _doc("The old name of persist.", ours=True)] = False
     certificate_days: Annotated[
         Annotated[int, Meta(ge=31, le=825)],
         _doc("How long a certificate made by gdkreg is valid.", ours=True),

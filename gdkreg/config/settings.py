@@ -179,7 +179,8 @@ def resolve(root: Path, source: Source, origin: dict[str, str]) -> Settings:
         tunnel_host=registry.tunnel_host or address,
         external_port=registry.external_port or registry.port,
         auth_port=registry.auth_port or (5001 if registry.port != 5001 else 5002),
-        restart_policy=registry.restart_policy or ("unless-stopped" if registry.persist_alias else "no"),
+        persist=registry.persist or registry.persist_alias,
+        restart_policy=registry.restart_policy or ("unless-stopped" if registry.persist or registry.persist_alias else "no"),
     )
     runner_file = root / os.path.expanduser(given.runner.config_file or "gitlab-runner-config.toml")
     settings = Settings(
@@ -197,6 +198,11 @@ def resolve(root: Path, source: Source, origin: dict[str, str]) -> Settings:
     )
     _check(settings, source)
     return settings
+
+
+def check(settings: Settings, path: Path) -> None:
+    """Check settings that were kept in a file of ours as those of a gdk.yml. Raises `ConfigError`."""
+    _check(settings, Source(path, {}, {}))
 
 
 def _through_tunnel(source: Source, given: GdkYml) -> tuple[AutoDevops, str, Registry]:

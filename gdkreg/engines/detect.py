@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -13,6 +14,8 @@ from gdkreg.host.base import HostReader, Platform
 
 if TYPE_CHECKING:
     import docker
+
+    from gdkreg.engines.api import Api
 
 Kind = Literal[
     "docker", "rootless", "desktop", "orbstack", "colima", "rancher", "podman", "podman-rootless", "machine", "remote", "none"
@@ -105,19 +108,37 @@ def connect(at: Endpoint, env: Platform) -> docker.DockerClient:
     return docker.DockerClient(base_url=at.url, tls=tls, version="auto", timeout=ANSWER_WITHIN)
 
 
-def detect(host: HostReader) -> tuple[Engine, docker.DockerClient | None]:
-    """The engine in use and a client of it; kind "none" and no client where none answers."""
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
+def find(host: HostReader) -> tuple[Engine, Api | None]:
+    """The engine in use and its API; kind "none" and no API where none answers."""
+    from gdkreg.engines.api import Api, EngineError
 
     at = endpoint(host)
+    api = Api(at.url, functools.cache(lambda: connect(at, host.platform)))
     try:
-        client = connect(at, host.platform)
-        info, version = client.info(), client.version()
+        if not at.url:
+            raise EngineError(f"{at.source} has no endpoint")
+        info = api.call("GET", "/info", timeout=ANSWER_WITHIN)
+        version = api.call("GET", "/version", timeout=ANSWER_WITHIN)
+    except EngineError as error:
+        return Engine("none", at, why=f"no engine answers at {at.url or at.source}: {_short(error.why)}"), None
+    if not isinstance(info, dict) or not isinstance(version, dict):
+        return Engine("none", at, why=f"no engine answers at {at.url}: it is something else"), None
+    return Engine(kind_of(at, info, version, host.platform), at, str(version.get("Version", ""))), api
+
+
+def detect(host: HostReader) -> tuple[Engine, docker.DockerClient | None]:
+    """The engine in use and a client of the docker SDK; kind "none" and no client where none answers."""
+    from docker.errors import DockerException
+
+    engine, api = find(host)
+    if api is None:
+        return engine, None
+    try:
+        client = api.sdk
         client.api.timeout = WORK_WITHIN
-    except (DockerException, RequestException, OSError) as error:
-        return Engine("none", at, why=f"no engine answers at {at.url or at.source}: {_short(error)}"), None
-    return Engine(kind_of(at, info, version, host.platform), at, str(version.get("Version", ""))), client
+    except DockerException as error:
+        return Engine("none", engine.endpoint, why=f"no engine answers at {engine.endpoint.url}: {_short(str(error))}"), None
+    return engine, client
 
 
 def kind_of(at: Endpoint, info: dict[str, Any], version: dict[str, Any], platform: Platform) -> Kind:
@@ -141,8 +162,7 @@ def kind_of(at: Endpoint, info: dict[str, Any], version: dict[str, Any], platfor
     return "rootless" if rootless else "docker"
 
 
-def _short(error: Exception) -> str:
-    text = str(error)
+def _short(text: str) -> str:
     if "FileNotFoundError" in text or "No such file" in text:
         return "there is no such socket"
     if "PermissionError" in text or "Permission denied" in text:

@@ -41,6 +41,13 @@ def places(engine: Engine, platform: Platform) -> list[Place]:
     return [mine, system] if system else [mine]
 
 
+def folders(platform: Platform) -> tuple[Path, ...]:
+    """Every certs.d folder that gdkreg ever writes to, whichever engine is in use."""
+    config = Path(platform.env.get("XDG_CONFIG_HOME") or platform.home / ".config")
+    mine = (platform.home / ".docker/certs.d", config / "docker/certs.d", config / "containers/certs.d")
+    return (*mine, Path("/etc/docker/certs.d"), Path("/etc/containers/certs.d"))
+
+
 def hint(engine: Engine) -> str:
     """What a user has to know where the engine's place is out of our reach; empty where nothing is."""
     if engine.kind == "machine":

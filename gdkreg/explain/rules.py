@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from gdkreg.config.settings import Settings
-from gdkreg.plan.journal import FOLDER
+from gdkreg.plan.state import FOLDER
 
 Remedy = str | Callable[[Settings], str]
 # So that neither «405 MB» nor «exit status 1» is an HTTP status.

@@ -21,6 +21,12 @@ class Platform(msgspec.Struct, frozen=True):
     gid: int
     home: Path
     env: Mapping[str, str]
+    register: Path | None = None
+
+    @property
+    def roots(self) -> Path:
+        """The folder in which the roots of this user are written down (`plan/roots.py`)."""
+        return self.register or self.home / ".gdkreg-roots"
 
 
 class FileInfo(msgspec.Struct, frozen=True):
@@ -57,6 +63,10 @@ class HostReader(Protocol):
     def read(self, path: Path, *, as_root: bool = False) -> bytes | None:
         """The file's bytes (a symlink is followed); None where there is none."""
 
+    def read_own(self, path: Path, below: Path, limit: int) -> bytes | None:
+        """A file that only gdkreg writes; None where there is none. Raises `DamagedError` where it is not ours alone, leads
+        over a symlink from `below` on, or is longer than `limit` bytes."""
+
     def info(self, path: Path) -> FileInfo | None:
         """What stands at the path itself (a symlink is not followed); None where nothing does."""
 
@@ -74,25 +84,48 @@ class HostReader(Protocol):
 
 
 class Host(HostReader, Protocol):
-    """Changing. Only `plan.executor` and the services hold one."""
+    """Changing. Only `plan.executor` and the services hold one. `below`: no symlink is followed from that folder on."""
 
     def write(
-        self, path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | None = None, as_root: bool = False
+        self,
+        path: Path,
+        content: bytes,
+        *,
+        mode: int,
+        owner: tuple[int, int] | None = None,
+        as_root: bool = False,
+        below: Path | None = None,
     ) -> None:
-        """Replace or make a file whole: a reader sees the old bytes or the new ones, never a part."""
+        """Replace or make a file whole: a reader sees the old bytes or the new ones, never a part.
 
-    def remove(self, path: Path, *, as_root: bool = False) -> None: ...
+        A file that cannot be renamed over (a bind mount) is written in place.
+        """
 
-    def make_folder(self, path: Path, *, mode: int, owner: tuple[int, int] | None = None, as_root: bool = False) -> None: ...
+    def remove(self, path: Path, *, as_root: bool = False, below: Path | None = None) -> None: ...
 
-    def remove_folder(self, path: Path, *, as_root: bool = False) -> None:
-        """Remove a folder if it is empty; one that is not stays."""
+    def make_folder(
+        self,
+        path: Path,
+        *,
+        mode: int,
+        owner: tuple[int, int] | None = None,
+        as_root: bool = False,
+        below: Path | None = None,
+    ) -> None: ...
 
-    def append(self, path: Path, line: bytes) -> None:
+    def remove_folder(self, path: Path, *, as_root: bool = False) -> bool:
+        """Remove a folder if it is empty; False for one that is not: it stays."""
+
+    def remove_tree(self, path: Path) -> None:
+        """Remove a folder of ours with all that is in it; symlinks in it are removed, not followed."""
+
+    def rename(self, path: Path, to: Path) -> None: ...
+
+    def append(self, path: Path, line: bytes, *, below: Path) -> None:
         """Add a line to a file of ours (0600), on disk before it returns."""
 
-    def lock(self, path: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
-        """Hold a lock; `waiting` is called once where another run holds it."""
+    def lock(self, folder: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
+        """Hold the lock on a folder; `waiting` is called once where another run holds it. Nothing is written for it."""
 
     def run(self, argv: Sequence[str], *, stdin: str = "", as_root: bool = False) -> Completed:
         """Run a command that changes the machine."""

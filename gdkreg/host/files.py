@@ -1,4 +1,4 @@
-"""Writing a file so that a crash, a full disk or a second reader never meets half of it."""
+"""Writing a file so that a crash, a full disk or a second reader never meets half of it, and reading what is ours alone."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
-from gdkreg.errors import GdkregError
+from gdkreg.errors import DamagedError, GdkregError
 from gdkreg.host.base import Kind
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY
+# Where renaming cannot be done: over a mount point, and on a full disk, where the old file's own blocks are still there.
+_IN_PLACE = {errno.EBUSY, errno.ENOSPC, errno.EDQUOT}
 
 
 def temporary(target: Path) -> Path:
@@ -17,64 +22,137 @@ def temporary(target: Path) -> Path:
     return target.with_name(f".{target.name}.gdkreg-new")
 
 
-def write_whole(path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | None) -> None:
-    """Write beside the target, fsync, rename. Symlinks are kept and written through; owner and attributes stay.
+@contextlib.contextmanager
+def folder_of(path: Path, below: Path | None) -> Iterator[tuple[int, str]]:
+    """The open folder of a file, and the file's name in it.
 
-    A bind-mounted target cannot be renamed over (EBUSY): it is written in place. `owner` None keeps
-    the owner of a file that is there.
+    Without `below` symlinks are followed. With it, none from there on: nobody can turn the way while it is gone.
     """
-    target = Path(os.path.realpath(path))
+    if below is None:
+        target = Path(os.path.realpath(path))
+        parts, name = [os.fspath(target.parent)], target.name
+    else:
+        *middle, name = path.relative_to(below).parts
+        parts = [os.fspath(below), *middle]
+    fd = os.open(parts[0], _FOLDER)
     try:
-        _write_beside(target, content, mode, owner)
-    except OSError as error:
-        if error.errno != errno.EBUSY:
-            raise explain(error, target) from None
-        try:
-            _write_in_place(target, content)
-        except OSError as in_place:
-            raise explain(in_place, target) from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary(target).unlink(missing_ok=True)
-
-
-def _write_beside(target: Path, content: bytes, mode: int, owner: tuple[int, int] | None) -> None:
-    fresh = temporary(target)
-    fresh.unlink(missing_ok=True)
-    old = target.stat() if target.exists() else None
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(fd, "wb") as stream:
-        if old is not None:
-            import shutil
-
-            shutil.copystat(target, fresh)  # extended attributes, SELinux label
-        uid, gid = owner or ((old.st_uid, old.st_gid) if old else (-1, -1))
-        if (uid, gid) != (-1, -1) and (uid, gid) != (os.geteuid(), os.getegid()):
-            os.fchown(fd, uid, gid)
-        os.fchmod(fd, mode)
-        stream.write(content)
-        stream.flush()
-        os.fsync(fd)
-    os.utime(fresh)
-    os.replace(fresh, target)
-    _sync_folder(target.parent)
-
-
-def _write_in_place(target: Path, content: bytes) -> None:
-    old = target.read_bytes()
-    fd = os.open(target, os.O_WRONLY)  # no buffer of Python's, which would try a failed write again
-    try:
-        try:
-            _write_all(fd, content)
-        except OSError:
-            # The old bytes still own their blocks, so they fit again even on a full disk.
-            _write_all(fd, old)
-            os.truncate(fd, len(old))
-            raise
-        os.truncate(fd, len(content))
-        os.fsync(fd)
+        for part in parts[1:]:
+            deeper = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+            os.close(fd)
+            fd = deeper
+        yield fd, name
     finally:
         os.close(fd)
+
+
+def write_whole(path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | None, below: Path | None = None) -> None:
+    """Write beside the target, fsync, rename. Owner and attributes of a file that is there stay; `owner` None keeps the owner.
+
+    A target that cannot be renamed over is written in place; then what was meant has to stand in the journal before.
+    """
+    try:
+        with folder_of(path, below) as (folder, name):
+            if below is not None and _is_link(folder, name):
+                raise GdkregError(f"{path} is a symlink", why="gdkreg writes through none here", fix=f"look at it: ls -l {path}")
+            try:
+                _write_beside(folder, name, content, mode, owner)
+            except OSError as error:
+                if error.errno not in _IN_PLACE or not _fits(folder, name, content, error):
+                    raise
+                _write_in_place(folder, name, content, path)
+    except OSError as error:
+        raise explain(error, path) from None
+
+
+def _is_link(folder: int, name: str) -> bool:
+    try:
+        return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _fits(folder: int, name: str, content: bytes, error: OSError) -> bool:
+    """On a full disk only what is no longer than before needs no new block."""
+    try:
+        return error.errno == errno.EBUSY or os.stat(name, dir_fd=folder).st_size >= len(content)
+    except OSError:
+        return False
+
+
+def _write_beside(folder: int, name: str, content: bytes, mode: int, owner: tuple[int, int] | None) -> None:
+    fresh = temporary(Path(name)).name
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(fresh, dir_fd=folder)
+    try:
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+        with os.fdopen(fd, "wb") as stream:
+            kept = _keep_attributes(folder, name, fd)
+            uid, gid = owner or kept or (-1, -1)
+            if (uid, gid) != (-1, -1) and (uid, gid) != (os.geteuid(), os.getegid()):
+                os.fchown(fd, uid, gid)
+            os.fchmod(fd, mode)
+            stream.write(content)
+            stream.flush()
+            os.fsync(fd)
+        os.replace(fresh, name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(fresh, dir_fd=folder)
+    os.fsync(folder)
+
+
+def _keep_attributes(folder: int, name: str, fresh: int) -> tuple[int, int] | None:
+    """Copy the old file's extended attributes (an SELinux label); gives its owner, None where there is no old file."""
+    try:
+        old = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=folder)
+    except OSError:
+        return None
+    try:
+        if hasattr(os, "listxattr"):
+            with contextlib.suppress(OSError):
+                for attribute in os.listxattr(old):
+                    os.setxattr(fresh, attribute, os.getxattr(old, attribute))
+        found = os.fstat(old)
+        return found.st_uid, found.st_gid
+    finally:
+        os.close(old)
+
+
+def _write_in_place(folder: int, name: str, content: bytes, path: Path) -> None:
+    """No truncation first: at every moment the file is the new bytes up to some place and the old ones from there on."""
+    fd = os.open(name, os.O_RDWR, dir_fd=folder)
+    try:
+        old = _read_all(fd)
+        try:
+            _write_all(fd, content)
+            os.ftruncate(fd, len(content))
+            os.fsync(fd)
+        except OSError as error:
+            try:
+                _write_all(fd, old)  # the old bytes still own their blocks, so they fit again even on a full disk
+                os.ftruncate(fd, len(old))
+                os.fsync(fd)
+            except OSError:
+                raise torn(path, error) from None
+            raise
+    finally:
+        os.close(fd)
+
+
+def torn(path: Path, error: OSError) -> GdkregError:
+    """The error for a file of which only a part could be written, and that could not be put right at once."""
+    return GdkregError(
+        f"{path} is written in part only",
+        why=os.strerror(error.errno) if error.errno else str(error),
+        fix="any gdkreg command that changes something puts it right from its backup, once that can be done",
+    )
+
+
+def _read_all(fd: int) -> bytes:
+    pieces = []
+    while piece := os.read(fd, 1 << 20):
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def _write_all(fd: int, content: bytes) -> None:
@@ -83,18 +161,70 @@ def _write_all(fd: int, content: bytes) -> None:
         at += os.pwrite(fd, content[at:], at)
 
 
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
+def open_own(path: Path, below: Path, flags: int) -> int:
+    """Open a file of ours, over no symlink from `below` on. Raises `OSError`."""
+    with folder_of(path, below) as (folder, name):
+        return os.open(name, flags | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+
+
+def append(path: Path, line: bytes, below: Path) -> None:
+    """Add a line to a file of ours, on disk before it returns."""
     try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        fd = open_own(path, below, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        try:
+            left = line + b"\n"
+            while left:
+                left = left[os.write(fd, left) :]
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise explain(error, path) from None
+
+
+def read_own(path: Path, below: Path, limit: int) -> bytes | None:
+    """A file that only gdkreg writes, with every folder from `below` on: whoever runs this owns it (or the owner of `below`,
+    where that is root at work in it), nobody else can write it, no symlink leads there, and it is no longer than `limit`.
+
+    Raises `DamagedError` with what is wrong.
+    """
+    mine = {os.geteuid(), os.stat(below).st_uid} if os.geteuid() == 0 else {os.geteuid()}
+    try:
+        with folder_of(path, below) as (folder, name):
+            if path.parent != below:
+                _check_own(os.fstat(folder), path.parent, mine)
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+            try:
+                found = os.fstat(fd)
+                _check_own(found, path, mine)
+                if not stat.S_ISREG(found.st_mode):
+                    raise DamagedError(f"{path} is damaged", why="it is no plain file")
+                if found.st_size > limit:
+                    raise DamagedError(f"{path} is damaged", why=f"it has {found.st_size} bytes; gdkreg writes {limit} at most")
+                return _read_all(fd)
+            finally:
+                os.close(fd)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        link = error.errno in {errno.ELOOP, errno.ENOTDIR}
+        why = "a symlink, or something that is no folder, stands on the way to it" if link else os.strerror(error.errno or 0)
+        raise DamagedError(f"{path} is not used", why=why, fix=f"look at it: ls -ld {path.parent} {path}") from None
+
+
+def _check_own(found: os.stat_result, path: Path, mine: set[int]) -> None:
+    if found.st_uid not in mine:
+        who = "sudo gdkreg, if root set this up" if found.st_uid == 0 else f"sudo chown -R {os.geteuid()} {path}, if it is yours"
+        raise DamagedError(f"{path} is not used", why=f"it belongs to user {found.st_uid}, not to {os.geteuid()}", fix=who)
+    if found.st_mode & 0o022 and not stat.S_ISLNK(found.st_mode):
+        raise DamagedError(f"{path} is not used", why="others may write it", fix=f"look at it, then: chmod go-w {path}")
 
 
 def explain(error: OSError, path: Path, verb: str = "write") -> GdkregError:
     """The machine's refusal as a sentence with a way out."""
     code = error.errno or 0
     immutable = f"look for an immutable flag: lsattr {path}; take it off with: sudo chattr -i {path}"
+    link = f"look at it: ls -ld {path.parent} {path}"
     sentence, fix = {
         errno.ENOSPC: ("the disk is full; the old file is whole", f"free some space: df -h {path.parent}"),
         errno.EDQUOT: ("your disk quota is used up; the old file is whole", f"free some space: df -h {path.parent}"),
@@ -102,7 +232,8 @@ def explain(error: OSError, path: Path, verb: str = "write") -> GdkregError:
         errno.EPERM: ("the operation is not permitted", immutable),
         errno.EACCES: ("permission denied", f"see who owns it: ls -ld {path} {path.parent}"),
         errno.ENOENT: ("there is no such folder", f"make it: mkdir -p {path.parent}"),
-        errno.ENOTDIR: ("something on the way to it is a file, not a folder", f"look at it: ls -ld {path.parent}"),
+        errno.ENOTDIR: ("something on the way to it is a file or a symlink, not a folder", link),
+        errno.ELOOP: ("a symlink stands on the way to it", link),
         errno.EISDIR: ("it is a folder", f"move it away: mv {path} {path}.old"),
     }.get(code, (os.strerror(code) if code else str(error), ""))
     return GdkregError(f"cannot {verb} {path}", why=sentence, fix=fix)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from gdkreg.errors import GdkregError
-from gdkreg.host import commands, files
+from gdkreg.host import commands, elevated, files
 from gdkreg.host.base import Completed, FileInfo, Interface, Platform
 
 
@@ -23,7 +24,19 @@ def this_platform() -> Platform:
         gid=os.getegid(),
         home=Path.home(),
         env=dict(os.environ),
+        register=_register(),
     )
+
+
+def _register() -> Path:
+    """In the home of whoever runs this: under sudo, HOME may still be another user's."""
+    home = Path.home()
+    with contextlib.suppress(OSError, KeyError):
+        if os.geteuid() == 0 and home.stat().st_uid != 0:
+            import pwd
+
+            home = Path(pwd.getpwuid(0).pw_dir)
+    return home / ".gdkreg-roots"
 
 
 class Machine:
@@ -39,18 +52,21 @@ class Machine:
             return path.read_bytes()
         except FileNotFoundError:
             return None
-        except (IsADirectoryError, NotADirectoryError) as error:
-            raise files.explain(error, path, "read") from None
         except PermissionError:
             if as_root and self.platform.uid != 0:
                 return self._read_as_root(path)
             raise GdkregError(f"cannot read {path}", why="permission denied", fix=f"ls -ld {path} {path.parent}") from None
+        except OSError as error:
+            raise files.explain(error, path, "read") from None
 
     def _read_as_root(self, path: Path) -> bytes:
         try:
             return commands.read_as_root(str(path))
         except OSError as error:
             raise GdkregError(f"cannot read {path}", why=str(error)) from None
+
+    def read_own(self, path: Path, below: Path, limit: int) -> bytes | None:
+        return files.read_own(path, below, limit)
 
     def info(self, path: Path) -> FileInfo | None:
         try:
@@ -88,95 +104,114 @@ class Machine:
         return as_root and self.platform.uid != 0
 
     def write(
-        self, path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | None = None, as_root: bool = False
+        self,
+        path: Path,
+        content: bytes,
+        *,
+        mode: int,
+        owner: tuple[int, int] | None = None,
+        as_root: bool = False,
+        below: Path | None = None,
     ) -> None:
-        if not self._elevate(as_root):
-            files.write_whole(path, content, mode=mode, owner=owner)
-            return
-        target = Path(os.path.realpath(path))
-        fresh = str(files.temporary(target))
-        uid, gid = owner or (0, 0)
-        # Whatever lies at this name is not ours: a link there would be followed by root.
-        self._must(["rm", "-f", fresh], path)
-        if commands.run_as_root(["test", "-e", str(target)]).code == 0:
-            self._must(["cp", "-p", str(target), fresh], path)  # owner, mode and attributes come along
-        else:
-            self._must(["install", "-m", "600", "-o", str(uid), "-g", str(gid), "/dev/null", fresh], path)
-        if owner is not None:
-            self._must(["chown", f"{uid}:{gid}", fresh], path)
-        self._must(["chmod", f"{mode:o}", fresh], path)
-        self._must(["tee", fresh], path, stdin=content)
-        if commands.run_as_root(["mv", "-f", fresh, str(target)]).code != 0:  # a bind mount: busy
-            self._must(["tee", str(target)], path, stdin=content)
-            self._must(["rm", "-f", fresh], path)
-
-    def remove(self, path: Path, *, as_root: bool = False) -> None:
         if self._elevate(as_root):
-            self._must(["rm", "-f", str(path)], path)
+            elevated.write(path, content, mode=mode, owner=owner)
+        else:
+            files.write_whole(path, content, mode=mode, owner=owner, below=below)
+
+    def remove(self, path: Path, *, as_root: bool = False, below: Path | None = None) -> None:
+        if self._elevate(as_root):
+            elevated.must(["rm", "-f", str(path)], path)
             return
         try:
-            path.unlink(missing_ok=True)
+            with files.folder_of(path.parent / "x", below) as (folder, _):
+                os.unlink(path.name, dir_fd=folder)
+        except FileNotFoundError:
+            return
         except OSError as error:
-            raise files.explain(error, path) from None
+            raise files.explain(error, path, "remove") from None
 
-    def make_folder(self, path: Path, *, mode: int, owner: tuple[int, int] | None = None, as_root: bool = False) -> None:
+    def make_folder(
+        self,
+        path: Path,
+        *,
+        mode: int,
+        owner: tuple[int, int] | None = None,
+        as_root: bool = False,
+        below: Path | None = None,
+    ) -> None:
         if self._elevate(as_root):
             uid, gid = owner or (0, 0)
-            self._must(["install", "-d", "-m", f"{mode:o}", "-o", str(uid), "-g", str(gid), str(path)], path)
+            elevated.must(["install", "-d", "-m", f"{mode:o}", "-o", str(uid), "-g", str(gid), str(path)], path)
             return
         try:
-            path.mkdir(mode=mode, exist_ok=True)
-            path.chmod(mode)  # the umask is not asked
-            if owner is not None and owner != (self.platform.uid, self.platform.gid):
-                os.chown(path, *owner)
+            with files.folder_of(path.parent / "x", below) as (parent, _):
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(path.name, mode, dir_fd=parent)
+                fd = os.open(path.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+                try:
+                    os.fchmod(fd, mode)  # the umask is not asked
+                    if owner is not None and owner != (self.platform.uid, self.platform.gid):
+                        os.fchown(fd, *owner)
+                finally:
+                    os.close(fd)
         except OSError as error:
             raise files.explain(error, path) from None
 
-    def remove_folder(self, path: Path, *, as_root: bool = False) -> None:
-        if self.entries(path) or self.info(path) is None:
-            return
+    def remove_folder(self, path: Path, *, as_root: bool = False) -> bool:
+        if self.info(path) is None:
+            return True
+        if self.entries(path):
+            return False
         if self._elevate(as_root):
-            self._must(["rmdir", str(path)], path)
-            return
+            elevated.must(["rmdir", str(path)], path)
+            return True
         try:
             path.rmdir()
         except OSError as error:
-            raise files.explain(error, path) from None
+            if error.errno in {errno.ENOTEMPTY, errno.EBUSY, errno.EEXIST}:
+                return False
+            raise files.explain(error, path, "remove") from None
+        return True
 
-    def append(self, path: Path, line: bytes) -> None:
+    def remove_tree(self, path: Path) -> None:
+        import shutil
+
         try:
-            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-            try:
-                os.write(fd, line + b"\n")
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            return
         except OSError as error:
-            raise files.explain(error, path) from None
+            raise files.explain(error, Path(error.filename or path), "remove") from None
+
+    def rename(self, path: Path, to: Path) -> None:
+        try:
+            path.rename(to)
+        except OSError as error:
+            raise files.explain(error, path, "rename") from None
+
+    def append(self, path: Path, line: bytes, *, below: Path) -> None:
+        files.append(path, line, below)
 
     @contextlib.contextmanager
-    def lock(self, path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-        from filelock import FileLock, Timeout
+    def lock(self, folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
+        import fcntl
 
-        lock = FileLock(path, mode=0o600)
+        # On the folder itself: there is no file to make, to forget, or to follow somewhere else.
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            waiting()
-            lock.acquire()
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
-            raise files.explain(error, path) from None
+            raise files.explain(error, folder, "open") from None
         try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waiting()
+                fcntl.flock(fd, fcntl.LOCK_EX)
             yield
         finally:
-            lock.release()
+            os.close(fd)
 
     def run(self, argv: Sequence[str], *, stdin: str = "", as_root: bool = False) -> Completed:
         if as_root:
             return commands.run_as_root(argv, stdin=stdin.encode())
         return commands.run(argv, stdin=stdin.encode())
-
-    def _must(self, argv: list[str], path: Path, stdin: bytes = b"") -> None:
-        done = commands.run_as_root(argv, stdin=stdin)
-        if done.code != 0:
-            raise GdkregError(f"cannot write {path}", why=done.err.strip() or f"{argv[0]} exited with {done.code}")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+
+from gdkreg.host import files
 
 Child = subprocess.Popen[bytes]
 KEEP_LOGS = 3
@@ -20,15 +23,15 @@ ROTATE_AT = 10 * 1024 * 1024  # bytes
 class Running(msgspec.Struct, frozen=True):
     """A process as the pid file records it. The start time tells it from a later one with the same pid."""
 
-    pid: int
-    started: float
+    pid: Annotated[int, msgspec.Meta(gt=1, lt=2**31)]  # to signal 0, 1 or -1 would be to signal everybody
+    started: Annotated[float, msgspec.Meta(gt=0)]
     digest: str = ""
 
 
-def spawn(argv: Sequence[str], *, env: Mapping[str, str], log: Path, digest: str) -> tuple[Running, Child]:
+def spawn(argv: Sequence[str], *, env: Mapping[str, str], log: Path, below: Path, digest: str) -> tuple[Running, Child]:
     """Start a process that outlives us; its output is appended to the log. Raises `OSError`."""
-    rotate(log)
-    fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    rotate(log, below)
+    fd = files.open_own(log, below, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         process = subprocess.Popen(
             list(argv), env=dict(env), stdin=subprocess.DEVNULL, stdout=fd, stderr=fd, start_new_session=True, cwd="/"
@@ -49,16 +52,16 @@ def start_time(pid: int) -> float:
         return 0.0
 
 
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Nothing that would end us is heard meanwhile: for putting right what must not stay half done."""
-    ways = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {way: signal.signal(way, signal.SIG_IGN) for way in ways}
-    try:
-        yield
-    finally:
-        for way, handler in before.items():
-            signal.signal(way, handler)
+def ending_with(last_word: str) -> list[Running]:
+    """This user's processes whose command line ends with this word."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter(["pid", "uids", "cmdline", "create_time"]):
+        told = process.info
+        if told["cmdline"] and told["cmdline"][-1] == last_word and told["uids"] and told["uids"].real == os.getuid():
+            found.append(Running(told["pid"], told["create_time"]))
+    return found
 
 
 def me() -> Running:
@@ -96,19 +99,20 @@ def _reap(pid: int) -> None:
         return
 
 
-def rotate(log: Path) -> None:
+def rotate(log: Path, below: Path) -> None:
     """Copy a log that grew too large aside and empty it in place: its writer appends and needs no signal."""
     try:
-        if log.stat().st_size < ROTATE_AT:
+        if log.lstat().st_size < ROTATE_AT:
             return
+        with files.folder_of(log, below) as (folder, name):
+            for number in range(KEEP_LOGS - 1, 0, -1):
+                with contextlib.suppress(FileNotFoundError):
+                    os.replace(f"{name}.{number}", f"{name}.{number + 1}", src_dir_fd=folder, dst_dir_fd=folder)
+        source = files.open_own(log, below, os.O_RDWR)
+        target = files.open_own(log.with_name(f"{log.name}.1"), below, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        with os.fdopen(target, "wb") as stream, os.fdopen(source, "rb+") as whole:
+            while block := whole.read(1 << 20):
+                stream.write(block)
+            whole.truncate(0)
     except FileNotFoundError:
         return
-    for number in range(KEEP_LOGS - 1, 0, -1):
-        older = log.with_name(f"{log.name}.{number}")
-        if older.exists():
-            older.replace(log.with_name(f"{log.name}.{number + 1}"))
-    fd = os.open(log.with_name(f"{log.name}.1"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with log.open("rb") as source, os.fdopen(fd, "wb") as target:
-        while block := source.read(1 << 20):
-            target.write(block)
-    os.truncate(log, 0)

@@ -16,7 +16,7 @@ from gdkreg.errors import GdkregError
 from gdkreg.host.machine import Machine
 from gdkreg.issuer.app import Issuer, build
 from gdkreg.issuer.users import everything
-from gdkreg.plan.journal import FOLDER
+from gdkreg.plan.state import FOLDER
 from gdkreg.registry import tokens
 from gdkreg.resources import applied
 from gdkreg.resources.first_user import read_first
@@ -80,7 +80,7 @@ class Source:
 
     def _read(self) -> Issuer:
         users = {user.name: user for user in load(self._root, self._host).registry.users}
-        first = read_first(self._root / FOLDER)
+        first = read_first(self._root, self._host)
         if not users and first is not None:
             users = {first.name: everything(first)}
         return Issuer(users, tokens.signer_of(self._root))

@@ -1,17 +1,20 @@
-"""What can be done to a machine, as frozen values. A resource returns them; only `executor.py` carries them out."""
+"""What can be done to a machine, as frozen values. Resources and services return them; only `executor.py` carries them out."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
+from gdkreg.errors import GdkregError
 from gdkreg.host.base import HostReader
 
 # Content that costs, is secret, or depends on an earlier action is made when it is written.
 Content = bytes | Callable[[HostReader], bytes]
+_PENDING = b"\0made when it is written: "
 
 
 class WriteFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,30 +54,54 @@ class MakeFolder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RemoveFolder(msgspec.Struct, frozen=True, kw_only=True):
-    """Remove a folder that is empty by then; one that is not stays."""
+    """Remove a folder that is empty by then; one that is not stays. `whole`: gdkreg's own folder, with all that is in it."""
 
     path: Path
     reason: str
     as_root: bool = False
+    whole: bool = False
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command changes, for the journal: never how. `before` and `after` are words of the kind:
+
+    address: the interface, or "" where there is none; unit: "enabled" or "", by the link that says so;
+    owner: "uid:gid".
+    """
+
+    kind: Literal["address", "unit", "owner"]
+    target: str
+    before: str
+    after: str
 
 
 class RunCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """Run a command as an explicit argv. `undo` takes it back; `otherwise` is run where it
-    fails; with `may_fail` a failure means that there was nothing to do.
-
-    `removes` is set where it takes away what an earlier command made. `target` names what it
-    changes, for the journal and the report.
-    """
+    """Run a command as an explicit argv; `fact` is what it changes. `otherwise` is run where it fails; with `may_fail` a
+    failure means that there was nothing to do."""
 
     argv: tuple[str, ...]
-    target: str
+    fact: Fact
     reason: str
-    undo: tuple[str, ...] = ()
     stdin: str = ""
     as_root: bool = False
     otherwise: RunCommand | None = None
-    removes: bool = False
     may_fail: bool = False
+
+
+class Control(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that runs, or that another program keeps for us. `services/` and `registry/login.py` know how.
+
+    `before` and `after` are the states "running", "stopped" and "" (not there) of a service, "in" and "" of a login.
+    `removes` is a file that goes with it.
+    """
+
+    service: str
+    verb: Literal["pull", "start", "recreate", "stop", "remove", "prove", "login", "logout"]
+    reason: str
+    before: str = ""
+    after: str = ""
+    removes: Path | None = None
+    as_root: bool = False
 
 
 class ForgetFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,11 +112,51 @@ class ForgetFile(msgspec.Struct, frozen=True, kw_only=True):
     as_root: bool = False
 
 
-Action = WriteFile | RemoveFile | MakeFolder | RemoveFolder | RunCommand | ForgetFile
+class Leave(msgspec.Struct, frozen=True, kw_only=True):
+    """Something of ours that cannot be taken back now, and the way out; a later run takes it up again."""
+
+    target: str
+    reason: str
+    fix: str
+    details: str = ""
+    as_root: bool = False
+
+
+class SetAside(msgspec.Struct, frozen=True, kw_only=True):
+    """Rename a `.gdkreg/` that is another root's, so that this one can have its own."""
+
+    path: Path
+    to: Path
+    reason: str
+    as_root: bool = False
+
+
+Action = WriteFile | RemoveFile | MakeFolder | RemoveFolder | RunCommand | Control | ForgetFile | Leave | SetAside
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One planned action of one resource or service; `undoes` names the change that it takes back."""
+
+    resource: str
+    action: Action
+    undoes: str = ""
+
+
+def pending(path: Path) -> bytes:
+    """Stands for content that is not made yet: equal to nothing that a file can hold."""
+    return _PENDING + str(path).encode()
+
+
+def is_pending(content: bytes | None) -> bool:
+    return content is not None and content.startswith(_PENDING)
 
 
 def target(action: Action) -> str:
-    return action.target if isinstance(action, RunCommand) else str(action.path)
+    if isinstance(action, RunCommand):
+        return f"{action.fact.kind} {action.fact.target}"
+    if isinstance(action, Control):
+        return action.service
+    return action.target if isinstance(action, Leave) else str(action.path)
 
 
 def sentence(action: Action) -> str:
@@ -100,11 +167,15 @@ def sentence(action: Action) -> str:
         MakeFolder: "make folder",
         RemoveFolder: "remove folder",
         ForgetFile: "forget",
+        Leave: "leave",
+        SetAside: "set aside",
     }
     if isinstance(action, RunCommand):
         return f"run {shown(action)}  ({action.reason})"
+    if isinstance(action, Control):
+        return f"{action.verb} {action.service}  ({action.reason})"
     what = "replace" if isinstance(action, WriteFile) and action.before is not None else verb[type(action)]
-    return f"{what} {action.path}  ({action.reason})"
+    return f"{what} {target(action)}  ({action.reason})"
 
 
 def shown(action: RunCommand) -> str:
@@ -115,21 +186,25 @@ def shown(action: RunCommand) -> str:
     return text
 
 
-def by_hand(action: Action, pending: Path) -> str:
-    """The command that does the same with sudo; `pending` is a file that holds the content to write."""
+def left(error: GdkregError, target: str) -> Leave:
+    """What cannot be planned now, as the action that leaves it."""
+    return Leave(
+        target=target, reason=f"{error.what}: {error.why}" if error.why else error.what, fix=error.fix, details=error.details
+    )
+
+
+def by_hand(action: Action, laid_ready: Path) -> str:
+    """The command that does the same with sudo; `laid_ready` is a file that holds the content to write."""
     if isinstance(action, WriteFile):
         if action.before is not None:
-            return f"sudo cp {shlex.quote(str(pending))} {shlex.quote(str(action.path))}"
+            return f"sudo cp {shlex.quote(str(laid_ready))} {shlex.quote(str(action.path))}"
         owner = f" -o {action.owner[0]} -g {action.owner[1]}" if action.owner else ""
-        return f"sudo install -m {action.mode:o}{owner} {shlex.quote(str(pending))} {shlex.quote(str(action.path))}"
-    if isinstance(action, (RemoveFile, ForgetFile)):
-        return f"sudo rm {shlex.quote(str(action.path))}"
+        return f"sudo install -m {action.mode:o}{owner} {shlex.quote(str(laid_ready))} {shlex.quote(str(action.path))}"
     if isinstance(action, MakeFolder):
         return f"sudo install -d -m {action.mode:o} {shlex.quote(str(action.path))}"
     if isinstance(action, RemoveFolder):
         return f"sudo rmdir {shlex.quote(str(action.path))}"
-    if action.stdin:
-        return (
-            f"printf '%s\\n' {' '.join(shlex.quote(line) for line in action.stdin.splitlines())} | sudo {shlex.join(action.argv)}"
-        )
-    return f"sudo {shlex.join(action.argv)}"
+    if isinstance(action, RunCommand) and action.stdin:
+        lines = " ".join(shlex.quote(line) for line in action.stdin.splitlines())
+        return f"printf '%s\\n' {lines} | sudo {shlex.join(action.argv)}"
+    return f"sudo {shlex.join(action.argv)}" if isinstance(action, RunCommand) else f"sudo rm {shlex.quote(target(action))}"

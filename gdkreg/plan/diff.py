@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gdkreg.plan.actions import Action, RemoveFile, WriteFile
+from gdkreg.plan.actions import Action, Leave, RemoveFile, WriteFile
 
 _NAMES = r"token|secret|password|accesskey|secretkey|accountkey|privatekey|private_key|authorization"
 _SECRET = re.compile(rf"(?im)^([ +-]*[\w.-]*(?:{_NAMES})[\w-]*[\"']?[ \t]*[:=][ \t]*)[^\s/|>].*$")
@@ -57,6 +57,8 @@ def _shift(row: str, by: int) -> str:
 
 def of(action: Action) -> str:
     """What an action would change, as a diff; empty where there is nothing to show."""
+    if isinstance(action, Leave):
+        return action.details
     if not isinstance(action, (WriteFile, RemoveFile)) or ".gdkreg" in action.path.parts:
         return ""
     if action.secret:

@@ -1,135 +1,253 @@
-"""The one place where actions are carried out, journalled, and taken back."""
+"""The one place where actions are carried out and journalled."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gdkreg.errors import GdkregError, NeedsRootError
 from gdkreg.host.base import Host, digest
+from gdkreg.host.signals import uninterrupted
+from gdkreg.plan import ledger, state
 from gdkreg.plan.actions import (
     Action,
+    Control,
     ForgetFile,
+    Leave,
     MakeFolder,
     RemoveFile,
     RemoveFolder,
     RunCommand,
+    SetAside,
+    Step,
     WriteFile,
     by_hand,
+    is_pending,
     shown,
     target,
 )
-from gdkreg.plan.journal import Entry, Journal, key, new_run
+from gdkreg.plan.journal import Journal, new_run
+from gdkreg.plan.ledger import Entry
+from gdkreg.plan.outcome import Item, Listener
 
-_KINDS = {
-    WriteFile: "write",
-    RemoveFile: "remove",
-    MakeFolder: "folder",
-    RemoveFolder: "unfolder",
-    RunCommand: "run",
-    ForgetFile: "forget",
-}
+_KINDS = {WriteFile: "file", RemoveFile: "file", MakeFolder: "folder", RemoveFolder: "folder", ForgetFile: "forget"}
+# What gdkreg is told to do rather than what it keeps in shape: told of, but with nothing to take back.
+_PASSING = {"pull", "prove"}
+Perform = Callable[[Control], str]
 
 
 class Executor:
-    """Carries out actions of one run. `announce` is told of each action before it is done."""
+    """Carries out the steps of one run. `perform` does what a `Control` says, and gives a word on it.
 
-    def __init__(self, host: Host, journal: Journal, command: str, announce: Callable[[Action], None]) -> None:
+    With `keep_going` a step that fails is left and told, and what follows is done all the same; nor does it then need room
+    for the journal. Without a journal (before any set-up) only files in the root are written.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        host: Host,
+        journal: Journal | None,
+        command: str,
+        listener: Listener,
+        perform: Perform,
+        *,
+        keep_going: bool = False,
+    ) -> None:
+        self._root = root
         self._host = host
         self._journal = journal
         self._command = command
-        self._announce = announce
+        self._listener = listener
+        self._perform = perform
+        self._keep_going = keep_going
         self._run = new_run()
         self._seq = 0
-        self.done: list[Action] = []
+        self.items: list[Item] = []
 
-    def execute(self, resource: str, action: Action, undoes: str = "") -> None:
+    def carry_out(self, steps: Sequence[Step]) -> None:
         """Raises `GdkregError` where the machine refuses or a file changed since it was planned."""
-        self._announce(action)
+        for step in steps:
+            self._listener.doing(step)
+            try:
+                item = self._execute(step)
+            except GdkregError as error:
+                if not self._keep_going:
+                    raise
+                help_ = error.details if isinstance(error, NeedsRootError) else error.fix
+                why = f"{error.what}: {error.why}" if error.why else error.what
+                item = Item(step=step, status="left", detail=why, fix=help_.splitlines()[0] if help_ else "gdkreg doctor")
+            self.items.append(item)
+            self._listener.did(item)
+
+    def _execute(self, step: Step) -> Item:
+        action = step.action
+        if isinstance(action, Leave):
+            return Item(step=step, status="left", detail=action.reason, fix=action.fix)
+        if isinstance(action, SetAside):
+            self._host.rename(action.path, action.to)
+            return Item(step=step, status="done")
         after = self._content(action)
-        entry = self._entry(resource, action, after, undoes)
-        self._journal.begin(entry)
+        entry = self._entry(step, after)
+        if entry is not None:
+            self._journalled(self._begin, entry, action, after)
         try:
-            self._act(action, after)
+            detail = self._act(action, after, through_links=step.resource == "gdk.yml")
         except NeedsRootError as error:
+            self._close(entry)
             raise self._refused(error, action, after) from None
         except GdkregError:
+            self._close(entry)
             if isinstance(action, RunCommand) and action.otherwise is not None:
-                self._journal.finish(entry, done=False)
-                self.execute(resource, action.otherwise, undoes)
-                return
+                return self._execute(Step(step.resource, action.otherwise, step.undoes))
             raise
-        self._journal.finish(entry)
-        self.done.append(action)
+        if detail is None:
+            self._close(entry)
+            return Item(step=step, status="skipped", detail="it is not empty" if isinstance(action, RemoveFolder) else "")
+        if entry is not None and self._journal is not None:
+            self._journalled(self._journal.finish, entry)
+        return Item(step=step, status="done", detail=detail)
 
     def skip(self, entry: Entry) -> None:
         """Note that undoing a change needs nothing done, so that the next undo goes on to the run before."""
-        mark = Entry(
-            run=self._run,
-            seq=self._count(),
-            command=self._command,
-            resource=entry.resource,
-            kind="skip",
-            target=entry.target,
-            undoes=key(entry),
+        assert self._journal is not None
+        self._journal.note(
+            Entry(
+                run=self._run,
+                seq=self._count(),
+                command=self._command,
+                resource=entry.resource,
+                kind="skip",
+                target=entry.target,
+                undoes=entry.key,
+            )
         )
-        self._journal.begin(mark)
-        self._journal.finish(mark)
 
     def _count(self) -> int:
         self._seq += 1
         return self._seq
 
+    # the journal
+
+    def _journalled(self, write: Callable[..., None], *what: object) -> None:
+        """`down` goes on where there is no room, or no disk, for its journal: its steps are seen on the machine itself."""
+        with contextlib.suppress(GdkregError) if self._keep_going else contextlib.nullcontext():
+            write(*what)
+
+    def _begin(self, entry: Entry, action: Action, after: bytes | None) -> None:
+        """What stood there and what is meant stand on disk before anything is touched."""
+        assert self._journal is not None
+        before = action.before if isinstance(action, (WriteFile, RemoveFile)) else None
+        if before is not None:
+            self._journal.keep(before)
+        if after is not None and not entry.secret:
+            self._journal.keep(after)  # also for the diff, where somebody edits it later
+        self._journal.begin(entry)
+
+    def _close(self, entry: Entry | None) -> None:
+        """A change that failed: what it left is what is seen of it. A file in between stays open, to be repaired."""
+        journal = self._journal
+        if entry is None or journal is None:
+            return
+        with contextlib.suppress(GdkregError):
+            done = journal.seen(entry)
+            if entry.kind == "file" and not done:
+                path = ledger.place(self._root, entry.target)
+                if digest(self._host.read(path, as_root=entry.as_root)) != entry.before:
+                    return
+            journal.finish(entry, done=done)
+
+    def _entry(self, step: Step, after: bytes | None) -> Entry | None:
+        action = step.action
+        if self._journal is None or (isinstance(action, Control) and action.verb in _PASSING):
+            return None
+        if isinstance(action, RemoveFolder) and action.whole:
+            return None
+        kind: str
+        options: dict[str, object] = {}
+        if isinstance(action, RunCommand):
+            fact = action.fact
+            kind, name, options = fact.kind, fact.target, {"before": fact.before, "after": fact.after}
+            if fact.kind == "owner":
+                name = ledger.written(self._root, Path(fact.target))
+        elif isinstance(action, Control):
+            kind = "login" if action.verb in {"login", "logout"} else "service"
+            name, options = action.service, {"before": action.before, "after": action.after}
+        else:
+            assert isinstance(action, (WriteFile, RemoveFile, MakeFolder, RemoveFolder, ForgetFile))
+            kind = {"repair": "repair", "gdk.yml": "edit"}.get(step.resource) or _KINDS[type(action)]
+            name, options = ledger.written(self._root, action.path), self._of_path(action, after)
+        return msgspec_entry(
+            run=self._run,
+            seq=self._count(),
+            command=self._command,
+            resource=step.resource,
+            kind=kind,
+            target=name,
+            as_root=action.as_root,
+            undoes=step.undoes,
+            **options,
+        )
+
+    def _of_path(
+        self, action: WriteFile | RemoveFile | MakeFolder | RemoveFolder | ForgetFile, after: bytes | None
+    ) -> dict[str, object]:
+        info = self._host.info(action.path)
+        stood = info is not None and info.kind in {"file", "folder"}
+        options: dict[str, object] = {
+            "mode": info.mode if info is not None and stood else 0o644,
+            "owner": (info.uid, info.gid) if info else (-1, -1),
+        }
+        if isinstance(action, (WriteFile, RemoveFile)):
+            options |= {"before": digest(action.before), "after": digest(after), "secret": action.secret}
+        if isinstance(action, WriteFile):
+            options["release"] = action.release
+        if isinstance(action, MakeFolder):
+            options |= {"before": "made" if info else "", "after": "made"}
+        if isinstance(action, RemoveFolder):
+            options |= {"before": "made", "after": ""}
+        return options
+
+    # doing it
+
     def _content(self, action: Action) -> bytes | None:
         if not isinstance(action, (WriteFile, RemoveFile)):
             return None
-        now = self._host.read(action.path, as_root=action.as_root)
-        if now != action.before and not (isinstance(action, WriteFile) and action.blind):
+        unknown = is_pending(action.before) or (isinstance(action, WriteFile) and action.blind)
+        if not unknown and self._host.read(action.path, as_root=action.as_root) != action.before:
             raise GdkregError(f"{action.path} changed while gdkreg was at work", fix=f"gdkreg {self._command}")
         if isinstance(action, RemoveFile):
             return None
         return action.content(self._host) if callable(action.content) else action.content
 
-    def _entry(self, resource: str, action: Action, after: bytes | None, undoes: str) -> Entry:
-        before = action.before if isinstance(action, (WriteFile, RemoveFile)) else None
-        secret = isinstance(action, (WriteFile, RemoveFile)) and action.secret
-        if before is not None:
-            self._journal.keep(before)
-        if after is not None and not secret:
-            self._journal.keep(after)  # for the diff, where somebody edits it later
-        info = None if isinstance(action, RunCommand) else self._host.info(action.path)
-        return Entry(
-            run=self._run,
-            seq=self._count(),
-            command=self._command,
-            resource=resource,
-            kind="unrun" if isinstance(action, RunCommand) and action.removes else _KINDS[type(action)],
-            target=target(action),
-            before=digest(before),
-            after=digest(after),
-            mode=info.mode if info and info.kind in {"file", "folder"} else 0o644,
-            owner=(info.uid, info.gid) if info else (-1, -1),
-            undo=action.undo if isinstance(action, RunCommand) else (),
-            argv=action.argv if isinstance(action, RunCommand) and not action.stdin else (),
-            as_root=action.as_root,
-            secret=secret,
-            undoes=undoes,
-            release=isinstance(action, WriteFile) and action.release,
-        )
-
-    def _act(self, action: Action, after: bytes | None) -> None:
+    def _act(self, action: Action, after: bytes | None, *, through_links: bool) -> str | None:
+        """A word on what was done; None where there was nothing to do. Only a gdk.yml of one's own may be a symlink."""
         host = self._host
-        if isinstance(action, WriteFile):
-            owner = action.owner if action.owner != (-1, -1) else None
-            host.write(action.path, after or b"", mode=action.mode, owner=owner, as_root=action.as_root)
-        elif isinstance(action, RemoveFile):
-            host.remove(action.path, as_root=action.as_root)
-        elif isinstance(action, MakeFolder):
-            host.make_folder(action.path, mode=action.mode, owner=action.owner, as_root=action.as_root)
-        elif isinstance(action, RemoveFolder):
-            host.remove_folder(action.path, as_root=action.as_root)
-        elif isinstance(action, RunCommand):
+        if isinstance(action, Control):
+            return self._perform(action)
+        if isinstance(action, RunCommand):
             self._command_line(action)
+            return ""
+        if isinstance(action, (Leave, SetAside, ForgetFile)):
+            return ""
+        inside = action.path.is_relative_to(self._root)
+        mine = state.owner_of(host, self._root) if inside else None
+        below = self._root if inside and not (through_links and mine is None) else None
+        if isinstance(action, WriteFile):
+            owner = action.owner if action.owner not in {None, (-1, -1)} else (mine if action.before is None else None)
+            with uninterrupted():
+                host.write(action.path, after or b"", mode=action.mode, owner=owner, as_root=action.as_root, below=below)
+        elif isinstance(action, RemoveFile):
+            host.remove(action.path, as_root=action.as_root, below=below)
+        elif isinstance(action, MakeFolder):
+            host.make_folder(action.path, mode=action.mode, owner=action.owner or mine, as_root=action.as_root, below=below)
+        elif isinstance(action, RemoveFolder):
+            if action.whole:
+                host.remove_tree(action.path)
+            elif not host.remove_folder(action.path, as_root=action.as_root):
+                return None
+        return ""
 
     def _command_line(self, action: RunCommand) -> None:
         done = self._host.run(action.argv, stdin=action.stdin, as_root=action.as_root)
@@ -139,65 +257,19 @@ class Executor:
 
     def _refused(self, error: NeedsRootError, action: Action, after: bytes | None) -> NeedsRootError:
         """The refusal with the commands that a person can run; content to write is laid ready in `.gdkreg/pending`."""
-        pending = self._journal.folder / "pending" / target(action).strip("/").replace("/", "-")
+        folder = self._root / state.FOLDER / "pending"
+        laid_ready = folder / target(action).strip("/").replace("/", "-")
         if isinstance(action, WriteFile):
-            self._host.make_folder(pending.parent, mode=0o700)
-            self._host.write(pending, after or b"", mode=0o600)
+            with contextlib.suppress(GdkregError):
+                self._host.make_folder(folder, mode=0o700, below=self._root)
+                self._host.write(laid_ready, after or b"", mode=0o600, below=self._root)
         return NeedsRootError(
-            error.what, why=error.why, fix=f"run this, then gdkreg {self._command} again", details=by_hand(action, pending)
+            error.what, why=error.why, fix=f"run this, then gdkreg {self._command} again", details=by_hand(action, laid_ready)
         )
 
 
-def undo(journal: Journal, host: Host, keep_edits: bool) -> list[tuple[Entry, Action]]:
-    """The actions that take the last run back, newest change first, each with the change that it undoes.
+def msgspec_entry(**fields: object) -> Entry:
+    """An entry from fields whose types depend on the kind; they are checked as those of a line that is read."""
+    import msgspec
 
-    Raises `GdkregError` with a diff where somebody edited a file since; with `keep_edits` such a file stays as it is.
-    """
-    plan: list[tuple[Entry, Action]] = []
-    expected: dict[Path, bytes | None] = {}
-    for entry in reversed(journal.last_run()):
-        path = Path(entry.target)
-        if entry.kind in {"write", "remove"}:
-            now = expected[path] if path in expected else host.read(path, as_root=entry.as_root)
-            if digest(now) != entry.after:
-                if keep_edits or digest(now) == entry.before:
-                    continue
-                raise journal.edited(path, entry.after, now, entry.secret, "undo")
-            back = journal.backup(entry.before) if entry.before else None
-            expected[path] = back
-            plan.append((entry, restore(entry, now, back)))
-        elif entry.kind == "folder":
-            plan.append((entry, RemoveFolder(path=path, reason="undo", as_root=entry.as_root)))
-        elif entry.kind == "unfolder" and host.info(path) is None:
-            plan.append((entry, MakeFolder(path=path, reason="undo", mode=entry.mode, owner=entry.owner, as_root=entry.as_root)))
-        elif entry.kind in {"run", "unrun"} and entry.undo:
-            plan.append(
-                (
-                    entry,
-                    RunCommand(
-                        argv=entry.undo,
-                        undo=entry.argv if entry.kind == "unrun" else (),
-                        target=entry.target,
-                        reason="undo",
-                        as_root=entry.as_root,
-                        may_fail=True,
-                    ),
-                )
-            )
-    return plan
-
-
-def restore(entry: Entry, now: bytes | None, back: bytes | None) -> Action:
-    path = Path(entry.target)
-    if back is None:
-        return RemoveFile(path=path, reason="undo", before=now, as_root=entry.as_root, secret=entry.secret)
-    return WriteFile(
-        path=path,
-        content=back,
-        reason="undo",
-        before=now,
-        mode=entry.mode,
-        owner=entry.owner if entry.before else None,
-        as_root=entry.as_root,
-        secret=entry.secret,
-    )
+    return msgspec.convert(fields, Entry)

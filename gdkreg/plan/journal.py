@@ -1,12 +1,14 @@
 """What gdkreg did to this machine, in `.gdkreg/` beside gdk.yml.
 
-`journal.jsonl` holds one line before each change and one after it, with digests; the bytes themselves
-lie in `backups/` under their digest, 0600. So a run that was killed between the two is understood
-by the next one, and `undo` and `down` can give every byte back.
+`journal.jsonl` holds one line before each change and one after it, each sealed with the root's key: a line that somebody
+else wrote is not believed. The bytes themselves lie in `backups/` under their digest, 0600. So a run that was killed
+between the two lines is understood by the next one, and `undo` and `down` can give every byte back.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hmac
 import os
 import time
 from collections.abc import Iterator
@@ -14,91 +16,144 @@ from pathlib import Path
 
 import msgspec
 
-from gdkreg.errors import GdkregError
+from gdkreg.errors import DamagedError, GdkregError
 from gdkreg.host.base import Host, digest
 from gdkreg.host.files import temporary
-from gdkreg.plan import diff
+from gdkreg.plan import diff, ledger, state
+from gdkreg.plan.ledger import Entry, Owned
+from gdkreg.plan.roots import Identity
+from gdkreg.plan.state import FOLDER
 
-FOLDER = ".gdkreg"
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One change. `before` and `after` are digests; "" means that there was or is no file."""
-
-    run: str
-    seq: int
-    command: str
-    resource: str
-    kind: str
-    target: str
-    before: str = ""
-    after: str = ""
-    mode: int = 0o644
-    owner: tuple[int, int] = (-1, -1)
-    undo: tuple[str, ...] = ()
-    argv: tuple[str, ...] = ()
-    as_root: bool = False
-    secret: bool = False
-    time: float = 0.0
-    undoes: str = ""
-    release: bool = False
+_NAME = "journal.jsonl"
+_LIMIT = 2 * 1024 * 1024  # bytes: some 5,000 lines; a run that ends makes it shorter long before
+_BACKUP_LIMIT = 64 * 1024 * 1024
+_COMPACT_AT, _KEEP_RUNS = 300, 20  # entries, runs
+_SEAL = 32  # hex digits
 
 
-class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """The second line of a change: that it took place, or (after a crash) that it did not."""
+class _Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """The second line of a change: whether it took place."""
 
     mark: str
     done: bool = True
 
 
-class Owned(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that we wrote: what stood there before (digest, "" for nothing) and what we left."""
+class Torn(msgspec.Struct, frozen=True):
+    """A file of which a broken-off write left a part; `whole` is what stood there before, as far as it is known."""
 
+    entry: Entry
     path: Path
-    resource: str
-    original: str
-    written: str
-    mode: int
-    owner: tuple[int, int]
-    as_root: bool
-    secret: bool
+    now: bytes | None
+    whole: bytes
 
 
 class Journal:
-    """Reads and extends the journal of one root."""
+    """Reads and extends the journal of one root. `believed` is False where it is damaged or another root's: it is empty then.
 
-    def __init__(self, root: Path, host: Host) -> None:
+    Raises `DamagedError` from the start, unless `lenient`.
+    """
+
+    def __init__(self, root: Path, host: Host, identity: Identity, *, lenient: bool = False) -> None:
+        self.root = root
         self.folder = root / FOLDER
-        self._file = self.folder / "journal.jsonl"
+        self.identity = identity
+        self.problem: DamagedError | None = None
+        self.torn: list[Torn] = []
         self._host = host
-        self._open: list[tuple[Entry, bool]] = []  # begun by a run that was killed, and whether it took place
-        self._entries = list(self._read())
+        self._open: list[Entry] = []  # begun by a run that was killed
+        self.entries: list[Entry] = []
+        self._lines = 0
+        try:
+            if identity.known:
+                self.entries = list(self._read())
+        except DamagedError as error:
+            if not lenient:
+                raise
+            self.problem, self.entries, self._open = error, [], []
+        self._settle()
+
+    # reading
+
+    def _seal(self, body: bytes) -> bytes:
+        return hmac.digest(self.identity.key, body, "sha256").hex()[:_SEAL].encode()
 
     def _read(self) -> Iterator[Entry]:
         """The changes that took place, in order."""
-        pending: dict[str, Entry] = {}
-        for line in (self._host.read(self._file) or b"").splitlines():
+        raw = state.read(self._host, self.root, _NAME, _LIMIT)
+        if raw is None:
+            return
+        begun: dict[str, Entry] = {}
+        for line in raw.split(b"\n"):
+            body = self._body(line)
+            if body is None:
+                continue
+            self._lines += 1
             try:
-                if line.startswith(b'{"mark"'):
-                    mark = msgspec.json.decode(line, type=Mark)
-                    entry = pending.pop(mark.mark, None)
+                if body.startswith(b'{"mark"'):
+                    mark = msgspec.json.decode(body, type=_Mark)
+                    entry = begun.pop(mark.mark, None)
                     if entry is not None and mark.done:
                         yield entry
-                elif line:
-                    entry = msgspec.json.decode(line, type=Entry)
-                    pending[key(entry)] = entry
-            except msgspec.DecodeError:
-                continue  # a line that a crash tore: its change had not begun
-        self._open = [(entry, self._took_place(entry)) for entry in pending.values()]
-        yield from (entry for entry, done in self._open if done)
+                else:
+                    entry = msgspec.json.decode(body, type=Entry)
+                    begun[entry.key] = entry
+            except ValueError as error:
+                raise state.damaged(self.folder / _NAME, str(error)[:120]) from None
+        if not self._lines:
+            raise state.damaged(self.folder / _NAME, "there is not one line of gdkreg's in it")
+        self._open = list(begun.values())
 
-    def _took_place(self, entry: Entry) -> bool:
-        if entry.kind in {"write", "remove"}:
-            try:
-                return digest(self._host.read(Path(entry.target))) == entry.after
-            except GdkregError:
-                return False
-        return True  # commands and folders are idempotent; to take one back twice does no harm
+    def _body(self, line: bytes) -> bytes | None:
+        """What a line says; None for an empty one and for one that a crash cut off. Raises `DamagedError` for a forged one."""
+        if not line:
+            return None
+        body = line[_SEAL + 1 :]
+        if hmac.compare_digest(line[:_SEAL], self._seal(body)) and body:
+            return body
+        cut_off = line.isascii() and b"\0" not in line and not line.endswith(b"}")
+        if cut_off:
+            return None
+        raise state.damaged(self.folder / _NAME, "a line in it was not written by gdkreg")
+
+    def _settle(self) -> None:
+        """What a killed run began: done is what is seen to be done. A file that is neither old nor new is torn, or edited."""
+        for entry in self._open:
+            if self.seen(entry):
+                self.entries.append(entry)
+            elif entry.kind in {"file", "edit", "repair"} and (found := self._torn(entry)):
+                self.torn.append(found)
+
+    def seen(self, entry: Entry) -> bool:
+        """Whether the machine is as it is after this change."""
+        host, path = self._host, ledger.place(self.root, entry.target)
+        if entry.kind in {"file", "edit", "repair"}:
+            with contextlib.suppress(GdkregError):
+                return digest(host.read(path, as_root=entry.as_root)) == entry.after
+            return False
+        if entry.kind == "address":
+            return any(item.address == entry.target for item in host.interfaces()) == bool(entry.after)
+        info = host.info(path) if entry.kind in {"folder", "unit", "owner"} else None
+        if entry.kind == "owner":
+            return info is not None and f"{info.uid}:{info.gid}" == entry.after
+        if entry.kind in {"folder", "unit"}:
+            return (info is not None) == bool(entry.after)
+        return True  # services tell themselves how they stand
+
+    def _torn(self, entry: Entry) -> Torn | None:
+        """A write in place that broke off leaves the new bytes up to some place and old ones, or none, from there on."""
+        path = ledger.place(self.root, entry.target)
+        try:
+            now = self._host.read(path, as_root=entry.as_root)
+            old = self.backup(entry.before) if entry.before else b""
+            new = self.backup(entry.after) if entry.after and not entry.secret else b""
+        except GdkregError:
+            return None
+        if now is None or digest(now) in {entry.before, entry.after}:
+            return None
+        ahead, back = _alike(now, new), _alike(now, old)
+        # The new bytes up to some place and the old ones, or none, behind it; or the same while the old were written back.
+        is_torn = now[ahead:] in {b"", old[ahead:]} or now[back:] == new[back:]
+        return Torn(entry, path, now, old) if is_torn else None
 
     @property
     def unsettled(self) -> bool:
@@ -108,69 +163,29 @@ class Journal:
     # what is ours
 
     def owned(self) -> dict[Path, Owned]:
-        """Every file that we wrote and did not give back, by its path."""
-        found: dict[Path, Owned] = {}
-        for entry in self._entries:
-            path = Path(entry.target)
-            if entry.kind == "forget":
-                found.pop(path, None)
-            if entry.kind not in {"write", "remove"}:
-                continue
-            old = found.get(path)
-            # Somebody wrote over our file in between: theirs is what to give back.
-            kept = old if old and entry.before in {old.written, ""} else None
-            original = kept.original if kept else entry.before
-            if entry.after == original or not entry.after or entry.release:
-                found.pop(path, None)
-            else:
-                found[path] = Owned(
-                    path=path,
-                    resource=entry.resource,
-                    original=original,
-                    written=entry.after,
-                    mode=kept.mode if kept else entry.mode,
-                    owner=kept.owner if kept else entry.owner,
-                    as_root=entry.as_root,
-                    secret=entry.secret,
-                )
-        return found
+        return ledger.owned(self.entries, self.root)
 
-    def commands(self, resource: str) -> list[Entry]:
-        """The commands of a resource that were run and not taken back."""
-        active: dict[str, Entry] = {}
-        for entry in self._entries:
-            if entry.kind in {"run", "unrun"} and entry.resource == resource:
-                active.pop(entry.target, None)
-                if entry.undo and entry.kind == "run":
-                    active[entry.target] = entry
-        return list(active.values())
+    def facts(self, kind: str) -> dict[str, Entry]:
+        return ledger.facts(self.entries, kind)
 
     def folders(self) -> list[Path]:
-        """Folders that we made and that still stand."""
-        made: dict[Path, None] = {}
-        for entry in self._entries:
-            if entry.kind == "folder":
-                made[Path(entry.target)] = None
-            elif entry.kind == "unfolder":
-                made.pop(Path(entry.target), None)
-        return list(made)
+        return ledger.folders(self.entries, self.root)
 
     def last_run(self) -> list[Entry]:
-        """The entries of the newest run that changed something and was not taken back; an undo that broke off goes on."""
-        undone = {entry.undoes for entry in self._entries if entry.undoes}
-        runs = [entry for entry in self._entries if not entry.undoes and key(entry) not in undone]
-        return [entry for entry in runs if entry.run == runs[-1].run] if runs else []
+        return ledger.last_run(self.entries)
 
     def backup(self, wanted: str) -> bytes:
         """The bytes of a digest. Raises `GdkregError` where the backup is gone or spoilt."""
-        content = self._host.read(self.folder / "backups" / wanted)
+        content = state.read(self._host, self.root, f"backups/{wanted}", _BACKUP_LIMIT) if wanted.isalnum() else None
         if content is None or digest(content) != wanted:
-            raise GdkregError(f"the backup {self.folder}/backups/{wanted} is missing or damaged")
+            raise state.damaged(self.folder / "backups" / wanted, "it is missing, or not the bytes that were put there")
         return content
 
     def edited(self, path: Path, written: str, now: bytes | None, secret: bool, command: str) -> GdkregError:
         """The error for a file that somebody changed after us: with the difference, and the way out."""
-        before = self.backup(written) if written and not secret else None
+        before = None
+        with contextlib.suppress(GdkregError):
+            before = self.backup(written) if written and not secret else None
         details = "(contents not shown: a secret)" if secret else diff.unified(str(path), before, now)
         return GdkregError(
             f"{path} was edited after gdkreg wrote it",
@@ -181,50 +196,73 @@ class Journal:
 
     # writing
 
-    def keep(self, content: bytes) -> str:
-        """Put bytes into the backups; gives their digest."""
-        name = digest(content)
-        path = self.folder / "backups" / name
-        if self._host.info(path) is None:
-            self._prepare()
-            self._host.write(path, content, mode=0o600)
-        return name
+    def keep(self, content: bytes) -> None:
+        """Put bytes into the backups, under their digest."""
+        name = f"backups/{digest(content)}"
+        if self._host.info(self.folder / name) is None:
+            state.write(self._host, self.root, name, content)
 
     def begin(self, entry: Entry) -> None:
         self._append(msgspec.json.encode(entry))
 
     def finish(self, entry: Entry, *, done: bool = True) -> None:
-        self._append(msgspec.json.encode(Mark(mark=key(entry), done=done)))
+        self._append(msgspec.json.encode(_Mark(mark=entry.key, done=done)))
         if done:
-            self._entries.append(entry)
+            self.entries.append(entry)
+
+    def note(self, entry: Entry) -> None:
+        """Write down what needs nothing done."""
+        self.begin(entry)
+        self.finish(entry)
 
     def recover(self) -> None:
-        """Settle what a killed run left open, so that later runs read it as this one does."""
-        for entry, done in self._open:
-            self._append(msgspec.json.encode(Mark(mark=key(entry), done=done)))
-            if entry.kind == "write":
-                left = temporary(Path(os.path.realpath(entry.target)))
+        """Settle what a killed run left open, so that later runs read it as this one does. Torn files stay open."""
+        torn = {item.entry.key for item in self.torn}
+        done = {entry.key for entry in self.entries}
+        for entry in self._open:
+            if entry.key not in torn:
+                self._append(msgspec.json.encode(_Mark(mark=entry.key, done=entry.key in done)))
+            if entry.kind in {"file", "edit", "repair"}:
+                left = temporary(Path(os.path.realpath(ledger.place(self.root, entry.target))))
                 if self._host.info(left) is not None:
                     self._host.remove(left, as_root=entry.as_root)
-        self._open = []
+        self._open = [entry for entry in self._open if entry.key in torn]
 
-    def _append(self, line: bytes) -> None:
-        self._prepare()
-        # A crash may have left a torn line; a new line ends it.
-        self._host.append(self._file, b"\n" + line)
+    def repaired(self, torn: Torn) -> None:
+        self._append(msgspec.json.encode(_Mark(mark=torn.entry.key, done=False)))
+        self._open = [entry for entry in self._open if entry.key != torn.entry.key]
+        self.torn = [item for item in self.torn if item.entry.key != torn.entry.key]
 
-    def _prepare(self) -> None:
-        """`.gdkreg/` itself: for its owner only, and ignored by git."""
-        ignore = self.folder / ".gitignore"
-        if self._host.info(ignore) is None:
-            self._host.make_folder(self.folder, mode=0o700)
-            self._host.make_folder(self.folder / "backups", mode=0o700)
-            self._host.write(ignore, b"*\n", mode=0o644)
+    def tidy(self) -> None:
+        """Keep the journal short: what is known stays, what old runs did in between goes, with backups that nobody needs."""
+        if len(self.entries) < _COMPACT_AT and self._lines < 4 * _COMPACT_AT:
+            return
+        self.entries = ledger.compact(self.entries, self.root, _KEEP_RUNS)
+        lines = [msgspec.json.encode(entry) for entry in [*self.entries, *self._open]]
+        marks = [msgspec.json.encode(_Mark(mark=entry.key)) for entry in self.entries]
+        text = b"".join(self._seal(body) + b" " + body + b"\n" for body in [*lines, *marks])
+        state.write(self._host, self.root, _NAME, text)
+        self._lines = len(lines) + len(marks)
+        needed = {name for entry in [*self.entries, *self._open] for name in (entry.before, entry.after)}
+        for name in self._host.entries(self.folder / "backups"):
+            if name not in needed:
+                self._host.remove(self.folder / "backups" / name, below=self.root)
+
+    def _append(self, body: bytes) -> None:
+        line = self._seal(body) + b" " + body
+        self._lines += 1
+        if self._host.info(self.folder / _NAME) is None:  # made whole: an empty journal would be a damaged one
+            state.write(self._host, self.root, _NAME, line + b"\n")
+        else:
+            # A crash may have left a torn line; a new line ends it.
+            self._host.append(self.folder / _NAME, b"\n" + line, below=self.root)
 
 
-def key(entry: Entry) -> str:
-    """Names one change; `undoes` of another change refers to it."""
-    return f"{entry.run}/{entry.seq}"
+def _alike(one: bytes, other: bytes) -> int:
+    """How many bytes two texts begin with alike."""
+    return next(
+        (at for at, (left, right) in enumerate(zip(one, other, strict=False)) if left != right), min(len(one), len(other))
+    )
 
 
 def new_run() -> str:

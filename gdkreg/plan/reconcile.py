@@ -1,16 +1,17 @@
-"""inspect → plan → execute → inspect again, one resource after the other."""
+"""inspect → plan, one resource after the other, each on the machine as it will be by then; and the proof that it took."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
 
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import HostReader
-from gdkreg.plan.actions import Action
-from gdkreg.plan.executor import Executor
+from gdkreg.plan.actions import Action, Step, left
+from gdkreg.plan.ledger import Entry
+from gdkreg.plan.preview import Preview
 
 Level = Literal["ok", "changed", "warning", "error", "off"]
 
@@ -35,33 +36,60 @@ class Resource(Protocol):
     def plan(self, state: Any, present: bool) -> list[Action]:
         """What makes it so, or takes it away. Pure; raises `GdkregError` for a conflict with the user's own."""
 
+    def back(self, entry: Entry, host: HostReader) -> list[Action]:
+        """What takes one of its own changes back. Raises `GdkregError` for one that it could not have made."""
+
     def notes(self, state: Any) -> list[Note]:
         """How it stands, in words; the first note is the summary."""
 
 
-class Step(msgspec.Struct, frozen=True):
-    """The planned actions of one resource."""
-
-    resource: str
-    actions: list[Action]
-
-
-def plan(resources: Sequence[Resource], host: HostReader, *, present: bool) -> list[Step]:
-    """What would be done, in order; conflicts are raised before anything is touched."""
-    ordered = resources if present else list(reversed(resources))
-    steps = [Step(item.name, item.plan(item.inspect(host), present)) for item in ordered]
-    return [step for step in steps if step.actions]
-
-
-def apply(resources: Sequence[Resource], host: HostReader, executor: Executor, *, present: bool) -> None:
-    """Carry the plan out, and prove that nothing is left to do."""
+def plan(resources: Sequence[Resource], preview: Preview, *, present: bool, lenient: bool = False) -> list[Step]:
+    """What would be done, in order; `preview` then shows the machine after it. Conflicts are raised, or with `lenient` left."""
+    steps: list[Step] = []
     for item in resources if present else list(reversed(resources)):
-        actions = item.plan(item.inspect(host), present)
-        for action in actions:
-            executor.execute(item.name, action)
-        if actions and (left := item.plan(item.inspect(host), present)):
-            raise GdkregError(
-                f"{item.name} did not take the change",
-                why=f"still to do: {left[0].reason}",
-                fix="gdkreg doctor",
-            )
+        for action in _actions(item, preview, present=present, lenient=lenient):
+            preview.take(action)
+            steps.append(Step(item.name, action))
+    return steps
+
+
+def _actions(item: Resource, preview: Preview, *, present: bool, lenient: bool) -> list[Action]:
+    try:
+        return item.plan(item.inspect(preview), present)
+    except GdkregError as error:
+        if not lenient:
+            raise
+        return [left(error, item.name)]
+
+
+def check(resources: Sequence[Resource], host: HostReader, steps: Sequence[Step], *, present: bool) -> None:
+    """Inspect again what was acted on. Raises `GdkregError` where something is still to do."""
+    acted = {step.resource for step in steps}
+    for item in resources:
+        if item.name in acted and (rest := item.plan(item.inspect(host), present)):
+            raise GdkregError(f"{item.name} did not take the change", why=f"still to do: {rest[0].reason}", fix="gdkreg doctor")
+
+
+Owner = Callable[[Entry], Resource | None]
+
+
+def back(entries: Sequence[Entry], owner: Owner, preview: Preview) -> list[Step]:
+    """What takes these changes back, newest first. Each is turned into actions by the resource that owns it."""
+    steps: list[Step] = []
+    for entry in reversed(entries):
+        resource = owner(entry)
+        if resource is None:
+            raise foreign(entry)
+        for action in resource.back(entry, preview):
+            preview.take(action)
+            steps.append(Step(entry.resource, action, undoes=entry.key))
+    return steps
+
+
+def foreign(entry: Entry) -> GdkregError:
+    """The refusal of a fact that nothing here could have written."""
+    return GdkregError(
+        f"the journal tells of a change to {entry.target} that gdkreg does not make",
+        why=f"{entry.resource} has no {entry.kind} of that name",
+        fix="gdkreg down takes back what gdkreg knows otherwise",
+    )

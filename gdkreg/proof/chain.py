@@ -214,7 +214,7 @@ class Chain:
 
     def _source(self) -> tuple[TokenSource, str]:
         """The realm, where a user of it is known here; else signed here, with the realm asked whether it is there."""
-        known = credentials(self._settings, self._host.platform.env)
+        known = credentials(self._settings, self._host)
         if known is not None:
             traced = self._realm if self._realm != self._settings.realm else ""
             return sessions.realm_of(self._settings, traced).tokens(*known), f"from {self._realm}, for {known[0]}"

@@ -16,9 +16,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from gdkreg.config.settings import Settings
 from gdkreg.errors import GdkregError
-from gdkreg.host import processes
 from gdkreg.host.base import Host
-from gdkreg.plan.journal import FOLDER
+from gdkreg.host.signals import uninterrupted
 from gdkreg.proof.har import Exchange, archive, mask
 from gdkreg.proof.proxy import REALM_PATH, Proxy
 from gdkreg.registry.inspection import inspect
@@ -32,8 +31,9 @@ from gdkreg.services.registry import Registry
 class Tracer:
     """A context manager: the proxy stands in the registry's place while it is open."""
 
-    def __init__(self, settings: Settings, host: Host, say: Callable[[str], None], *, show_secrets: bool) -> None:
+    def __init__(self, settings: Settings, id_: str, host: Host, say: Callable[[str], None], *, show_secrets: bool) -> None:
         self._settings = settings
+        self._id = id_
         self._host = host
         self._say = say
         self._show_secrets = show_secrets
@@ -44,7 +44,7 @@ class Tracer:
     def __enter__(self) -> Tracer:
         try:
             with self._locked():
-                tracing.refuse_while_traced(self._settings.root)
+                tracing.refuse_while_traced(self._settings.root, self._host)
                 self._began = True
                 tracing.begin(self._settings.root, self._host)
                 self._stand_in()
@@ -56,30 +56,32 @@ class Tracer:
         return self
 
     def _stand_in(self) -> None:
-        registry = Registry(self._settings, self._host)
+        registry = Registry(self._settings, self._id, self._host)
         self._ran = registry.state().running
         if not self._ran:
             raise GdkregError("the registry does not run", fix="gdkreg start registry")
-        registry.stop()
+        registry.stop(self._host)
         upstream = ("127.0.0.1", _free_port())
-        Registry(self._settings, self._host, launch=registry.launch.moved(*upstream)).start()
+        moved = Registry(self._settings, self._id, self._host, launch=registry.launch.moved(*upstream))
+        moved.start(self._host, moved.choose())
         self._proxy = Proxy(self._settings, upstream, self._tell, self._note)
 
     def __exit__(self, *failure: object) -> None:
-        with processes.uninterrupted():  # a second Ctrl-C is as easily pressed as the first
+        with uninterrupted():  # a second Ctrl-C is as easily pressed as the first
             self._proxy.shutdown()
             self._proxy.server_close()
             self._put_back()
 
     def _put_back(self) -> None:
-        with processes.uninterrupted(), self._locked():
+        with uninterrupted(), self._locked():
             tracing.end(self._settings.root, self._host)
             if self._ran:
-                Registry(self._settings, self._host).start()
+                registry = Registry(self._settings, self._id, self._host)
+                registry.start(self._host, registry.choose())
 
     def _locked(self) -> AbstractContextManager[None]:
         waiting = "another gdkreg is at work in this root; waiting for it"
-        return self._host.lock(self._settings.root / FOLDER / "lock", lambda: self._say(waiting))
+        return self._host.lock(self._settings.root, lambda: self._say(waiting))
 
     def wait(self) -> int:
         """Until Ctrl-C."""

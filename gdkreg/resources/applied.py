@@ -7,12 +7,17 @@ from typing import Any
 
 import msgspec
 
-from gdkreg.config.settings import Settings, flatten
+from gdkreg.config.settings import Settings, check, flatten
+from gdkreg.errors import ConfigError
 from gdkreg.host.base import HostReader
+from gdkreg.plan import state as states
 from gdkreg.plan.actions import Action
-from gdkreg.plan.journal import FOLDER
+from gdkreg.plan.ledger import Entry
 from gdkreg.plan.reconcile import Note
+from gdkreg.plan.state import FOLDER
 from gdkreg.resources.owned import FileState, OwnedFiles
+
+_NAME = "applied.json"
 
 
 def _decode_path(kind: type, value: Any) -> Any:
@@ -20,14 +25,19 @@ def _decode_path(kind: type, value: Any) -> Any:
 
 
 def read(root: Path, host: HostReader) -> Settings | None:
-    """The settings of the last `reconfigure`; None before the first one."""
-    content = host.read(root / FOLDER / "applied.json")
-    if content is None:
+    """The settings of the last `reconfigure`; None before the first one.
+
+    They are checked as those of gdk.yml are. Raises `DamagedError` where they could not have been applied.
+    """
+    found = states.read_as(host, root, _NAME, Settings, _decode_path)
+    if found is None:
         return None
+    found = msgspec.structs.replace(found, root=root)  # the root may have been moved
     try:
-        return msgspec.json.decode(content, type=Settings, dec_hook=_decode_path)
-    except msgspec.DecodeError:
-        return None  # written by another version; reconfigure writes it anew
+        check(found, root / FOLDER / _NAME)
+    except ConfigError as error:
+        raise states.damaged(root / FOLDER / _NAME, error.what.partition(": ")[2]) from None
+    return found
 
 
 def differences(applied: Settings, now: Settings) -> list[str]:
@@ -37,7 +47,12 @@ def differences(applied: Settings, now: Settings) -> list[str]:
     # Users count at once: the issuer reads gdk.yml itself, and their hashes are nobody's business.
     keys = [key for key in old if key != "registry.users" and new.get(key) != old[key]]
     # Distribution's own settings may hold keys and passwords: only that they differ is said.
-    return [key if key == "registry.config" else f"{key}: {old[key]!r} → {new.get(key)!r}" for key in keys]
+    return [key if key == "registry.config" else f"{key}: {_shown(old[key])} → {_shown(new.get(key))}" for key in keys]
+
+
+def _shown(value: Any) -> str:
+    """As gdk.yml writes it."""
+    return value if isinstance(value, str) and value else msgspec.json.encode(value).decode()
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -46,15 +61,19 @@ class Applied(msgspec.Struct, frozen=True):
     name: str = "applied"
 
     def inspect(self, host: HostReader) -> FileState:
-        return self.files.inspect(host, self.settings.root / FOLDER / "applied.json")
+        return self.files.inspect(host, self.settings.root / FOLDER / _NAME)
 
     def plan(self, state: FileState, present: bool) -> list[Action]:
         if not present:
             return self.files.release(state)
-        # Where a value came from is no part of what was applied.
-        settings = msgspec.structs.replace(self.settings, origin={})
+        # Where a value came from is no part of what was applied, nor are the users, who count at once.
+        registry = msgspec.structs.replace(self.settings.registry, users=[])
+        settings = msgspec.structs.replace(self.settings, origin={}, registry=registry)
         content = msgspec.json.encode(settings, enc_hook=str) + b"\n"
         return self.files.write(state, content, "what start starts", mode=0o600)
+
+    def back(self, entry: Entry, host: HostReader) -> list[Action]:
+        return self.files.back(entry, host)
 
     def notes(self, state: FileState) -> list[Note]:
         return (

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gdkreg.config.settings import Settings
-from gdkreg.engines.trust import Place
+from gdkreg.engines.trust import Place, folders
 from gdkreg.host.base import HostReader
 from gdkreg.options import Options
-from gdkreg.plan.journal import FOLDER, Journal
+from gdkreg.plan import roots
+from gdkreg.plan.journal import Journal
+from gdkreg.plan.ledger import Entry
 from gdkreg.plan.reconcile import Resource
-from gdkreg.resources import hosts_text
+from gdkreg.plan.state import FOLDER
+from gdkreg.resources import hosts_text, persist, registry_config
 from gdkreg.resources.applied import Applied
 from gdkreg.resources.certificates import Certificate, Jwks
 from gdkreg.resources.container_files import ContainerFiles
-from gdkreg.resources.docker_trust import DockerTrust
+from gdkreg.resources.docker_trust import BUILDKIT_MARK, DockerTrust
 from gdkreg.resources.first_user import FirstUserFile
 from gdkreg.resources.hosts import HOSTS, Hosts
 from gdkreg.resources.loopback import Loopback
 from gdkreg.resources.owned import OwnedFiles
-from gdkreg.resources.persist_alias import PersistAlias
 from gdkreg.resources.registry_config import RegistryConfig
 
 if TYPE_CHECKING:
     from gdkreg.resources.runner_config import RunnerConfig
+
+_UNIT = re.compile(r"(gdkreg-(loopback-[0-9.]+|[0-9a-f]{16})\.service|dev\.gdkreg\.(loopback\.[0-9.]+|[0-9a-f]{16})\.plist)")
+_AUTHORITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?")
 
 
 class Catalog:
@@ -39,8 +47,15 @@ class Catalog:
         self._places = places
         self._options = options
 
-    def _files(self, resource: str) -> OwnedFiles:
-        return OwnedFiles(resource, self._journal, self._options.keep_edits)
+    def _files(
+        self, resource: str, mine: Callable[[Path], bool], marked: Callable[[bytes], bool] = lambda _: False
+    ) -> OwnedFiles:
+        return OwnedFiles(resource, self._journal, self._options.keep_edits, mine, marked)
+
+    def _own(self, resource: str, *names: str, marked: Callable[[bytes], bool] = lambda _: False) -> OwnedFiles:
+        """Files and folders of these names in the root."""
+        paths = {self._settings.root / name for name in names}
+        return self._files(resource, lambda path: path in paths, marked)
 
     def all(self) -> tuple[Resource, ...]:
         return (
@@ -53,29 +68,66 @@ class Catalog:
             self.applied(),
         )
 
+    def outside_state(self) -> tuple[Resource, ...]:
+        """All but what lies in `.gdkreg` alone, and goes with it."""
+        return tuple(item for item in self.all() if item.name not in {"applied", "first_user"})
+
+    def owner(self, entry: Entry) -> Resource | None:
+        """The resource that can have made a change; None where none can."""
+        if entry.resource == "runner_config":
+            return self.runner(Path(entry.target))
+        return next((item for item in self.all() if item.name == entry.resource), None)
+
     def of_the_issuer(self) -> tuple[Resource, ...]:
         """What depends on who gives out the tokens."""
-        config = RegistryConfig(self._settings, self._files("registry/config.yml"))
-        return config, self.container_files(), self.first_user()
+        own = ("registry", "registry/storage", "registry/config.yml", f"{FOLDER}/http_secret")
+        files = self._own("registry/config.yml", *own, marked=registry_config.marked)
+        return RegistryConfig(self._settings, files), self.container_files(), self.first_user()
 
     def applied(self) -> Applied:
-        return Applied(self._settings, self._files("applied"))
+        return Applied(self._settings, self._own("applied", f"{FOLDER}/applied.json"))
+
+    def loopback(self) -> Loopback:
+        settings, journal = self._settings, self._journal
+        added = [target for target, entry in journal.facts("address").items() if entry.after]
+        if journal.identity.claim.alias:
+            added.append(journal.identity.claim.address)
+        shared = hosts_text.others(self._host.read(HOSTS) or b"", {str(settings.root), str(journal.identity.former)})
+        shared |= {claim.address for claim in roots.others(settings.root, self._host)}
+        system = self._host.platform.system
+        return Loopback(settings.address, system, tuple(dict.fromkeys(added)), settings.registry.persist, shared)
 
     def address(self) -> tuple[Resource, ...]:
-        settings, system = self._settings, self._host.platform.system
-        added = tuple(entry.target.removeprefix("address ") for entry in self._journal.commands("loopback"))
-        shared = hosts_text.others(self._host.read(HOSTS) or b"", str(settings.root))
-        loopback = Loopback(settings.address, system, added, persisted=settings.registry.persist_alias, shared=shared)
-        return (
-            loopback,
-            PersistAlias(
-                settings.address, system, settings.registry.persist_alias and loopback.needed, self._files("persist_alias")
-            ),
-            Hosts(settings.names(), settings.root, self._options.take_over),
-        )
+        settings, former = self._settings, self._journal.identity.former
+        loopback = self.loopback()
+        hosts = Hosts(settings.names(), settings.root, self._journal, former, self._options.take_over, self._options.keep_edits)
+        return loopback, self.persist(loopback), hosts
+
+    def persist(self, loopback: Loopback) -> persist.Persist:
+        settings, platform, id_ = self._settings, self._host.platform, self._journal.identity.id
+        command = (sys.executable, "-m", "gdkreg", "start", "--root", str(settings.root), "--again")
+        user = platform.env.get("USER") or str(platform.uid)
+        units = [
+            persist.services_unit(
+                settings.root, id_, settings.address, command, platform, user, system=loopback.needed or platform.uid == 0
+            )
+        ]
+        shared = frozenset[Path]()
+        if loopback.needed:
+            units.insert(0, persist.alias_unit(settings.address, platform))
+            shared = frozenset([units[0].path] if settings.address in loopback.shared else [])
+        mine_ = (platform.home / ".config/systemd/user", platform.home / "Library/LaunchAgents")
+        folders_ = (persist.SYSTEMD, persist.LAUNCHD, *mine_)
+        above = {folder for leaf in mine_ for folder in (leaf, *leaf.parents) if folder.is_relative_to(platform.home)}
+
+        def mine(path: Path) -> bool:
+            return path in above - {platform.home} or (path.parent in folders_ and _UNIT.fullmatch(path.name) is not None)
+
+        files = self._files("persist", mine, lambda content: persist.MARK in content)
+        return persist.Persist(tuple(units), platform, settings.registry.persist, files, shared)
 
     def certificates(self) -> tuple[Certificate, Certificate]:
-        settings, days = self._settings, self._settings.registry.certificate_days
+        settings, days, id_ = self._settings, self._settings.registry.certificate_days, self._journal.identity.id
         names = tuple(dict.fromkeys([settings.host, settings.address]))
         tls = Certificate(
             "registry_host",
@@ -84,7 +136,8 @@ class Catalog:
             names,
             days,
             settings.root,
-            self._files("registry_host.crt"),
+            id_,
+            self._own("registry_host.crt", "registry_host.crt", "registry_host.key", marked=_is_certificate_of_ours),
             wanted=settings.registry.self_signed,
             renew="tls" in self._options.renew,
         )
@@ -95,14 +148,15 @@ class Catalog:
             (),
             days,
             settings.root,
-            self._files("localhost.crt"),
+            id_,
+            self._own("localhost.crt", "localhost.crt", "localhost.key", marked=_is_certificate_of_ours),
             renew="token" in self._options.renew,
         )
         return tls, token
 
     def jwks(self) -> Jwks:
         root = self._settings.root
-        return Jwks(root / "localhost.crt", root / "jwks.json", self._files("jwks.json"))
+        return Jwks(root / "localhost.crt", root / "jwks.json", self._own("jwks.json", "jwks.json"))
 
     def container_files(self) -> ContainerFiles:
         settings, platform = self._settings, self._host.platform
@@ -112,27 +166,43 @@ class Catalog:
         secret = [settings.root / "registry" / "config.yml"]
         if registry.self_signed:
             secret.append(settings.root / "registry_host.key")
+        mounts = f"{FOLDER}/mounts"
         return ContainerFiles(
-            folder=settings.root / FOLDER / "mounts",
+            folder=settings.root / mounts,
             sources=tuple(secret),
             storage=settings.root / "registry" / "storage",
             own=own,
             owner=None if uid == platform.uid else (uid, gid),
-            files=self._files("container_files"),
+            files=self._own("container_files", mounts, f"{mounts}/config.yml", f"{mounts}/registry_host.key"),
         )
 
     def first_user(self) -> FirstUserFile:
         settings = self._settings
         possible = settings.registry.auth_enabled and not settings.registry.users
         wanted, kept = possible and settings.issuer == "local", possible and settings.registry.token_issuer == "auto"
-        return FirstUserFile(settings.root / FOLDER / "first_user", wanted, kept, self._files("first_user"))
+        files = self._own("first_user", f"{FOLDER}/first_user")
+        return FirstUserFile(settings.root / FOLDER / "first_user", wanted, kept, files)
 
     def docker_trust(self) -> DockerTrust:
-        files, buildkit = self._files("docker_trust"), self._settings.root / "registry" / "buildkitd.toml"
+        journal, platform = self._journal, self._host.platform
+        buildkit, certs_d = self._settings.root / "registry" / "buildkitd.toml", folders(platform)
+        above = {folder for leaf in certs_d for folder in (leaf, *leaf.parents[:2])} | {buildkit.parent}
+
+        def mine(path: Path) -> bool:
+            authority = path if path.parent in certs_d else path.parent
+            is_ours = authority.parent in certs_d and _AUTHORITY.fullmatch(authority.name) is not None
+            return path in above | {buildkit} or (is_ours and (path == authority or path.name == "ca.crt"))
+
+        def marked(content: bytes) -> bool:
+            from gdkreg.resources import x509
+
+            return content.startswith(BUILDKIT_MARK) or x509.root_of(content) == journal.identity.id
+
+        files = self._files("docker_trust", mine, marked)
         asked = self._options.trust or bool(files.ours())
         places = self._places() if asked else []
         known = {place.folder for place in places}
-        for path, owned in self._journal.owned().items():
+        for path, owned in journal.owned().items():
             # An engine that does not answer just now keeps its trust.
             if owned.resource == "docker_trust" and path != buildkit and (folder := path.parent.parent) not in known:
                 known.add(folder)
@@ -144,16 +214,24 @@ class Catalog:
             places=places,
             wanted=asked and self._settings.registry.self_signed,
             files=files,
+            scanned=() if journal.entries else certs_d,
         )
 
-    def runners(self) -> tuple[RunnerConfig, ...]:
-        """The runner files that were asked for; without one, TOML is not even loaded."""
-        files = self._files("runner_config")
-        paths = dict.fromkeys([*files.ours(), *([self._options.runner] if self._options.runner else [])])
-        if not paths:
-            return ()
+    def runner(self, path: Path) -> RunnerConfig:
         from gdkreg.resources import runner_config
 
         wanted = runner_config.wanted(self._settings, self._host.platform, self._options.pull_policy)
-        uid, named = self._host.platform.uid, self._options.runner
-        return tuple(runner_config.RunnerConfig(path, wanted, files, uid, path == named) for path in paths)
+        files = self._files("runner_config", lambda other: other == path)
+        return runner_config.RunnerConfig(path, wanted, files, self._host.platform.uid, path == self._options.runner)
+
+    def runners(self) -> tuple[RunnerConfig, ...]:
+        """The runner files that were asked for; without one, TOML is not even loaded."""
+        ours = self._files("runner_config", lambda _: True).ours()
+        paths = dict.fromkeys([*ours, *([self._options.runner] if self._options.runner else [])])
+        return tuple(self.runner(path) for path in paths)
+
+
+def _is_certificate_of_ours(content: bytes) -> bool:
+    from gdkreg.resources import x509
+
+    return x509.root_of(content) != ""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from gdkreg.errors import GdkregError
-from gdkreg.host.base import HostReader
-from gdkreg.plan.actions import Action
+from gdkreg.host.base import HostReader, digest
+from gdkreg.plan.actions import Action, is_pending
+from gdkreg.plan.ledger import Entry, Owned
 from gdkreg.plan.reconcile import Note
 from gdkreg.resources.owned import FileState, OwnedFiles
 
@@ -30,7 +31,8 @@ class PairState(msgspec.Struct, frozen=True):
 
 
 class Certificate(msgspec.Struct, frozen=True):
-    """One key pair. `names` are the subject alternative names it has to carry; `renew` asks for a new one now."""
+    """One key pair. `names` are the subject alternative names it has to carry; `renew` asks for a new one now. `id` is the
+    root's: what gdkreg makes carries it, so that it is known for this root's without the journal too."""
 
     stem: str
     purpose: Literal["tls", "token"]
@@ -38,6 +40,7 @@ class Certificate(msgspec.Struct, frozen=True):
     names: tuple[str, ...]
     days: int
     root: Path
+    id: str
     files: OwnedFiles
     wanted: bool = True
     renew: bool = False
@@ -57,6 +60,9 @@ class Certificate(msgspec.Struct, frozen=True):
     def inspect(self, host: HostReader) -> PairState:
         key = self.files.inspect(host, self.key_path)
         certificate = self.files.inspect(host, self.path)
+        if certificate.ours and key.owned is None and key.content is not None:  # a key has its certificate to speak for it
+            owned = Owned(path=key.path, resource=self.name, original="", written=digest(key.content), secret=True)
+            key = msgspec.structs.replace(key, owned=owned)
         return self._check(key, certificate)
 
     def _check(self, key: FileState, certificate: FileState) -> PairState:
@@ -84,6 +90,8 @@ class Certificate(msgspec.Struct, frozen=True):
         must = self.names if ours else self.names[:1]
         if absent := [name for name in must if name.lower() not in lower]:
             problems.append(f"it is for {', '.join(facts.names) or 'no name'}, not for {', '.join(absent)}")
+        if ours and facts.root != self.id:
+            problems.append("it was made for another root")
         if facts.days_left < 0:
             problems.append(f"it expired on {facts.not_after:%Y-%m-%d}")
         elif facts.days_left < RENEW_BEFORE and ours:
@@ -102,8 +110,11 @@ class Certificate(msgspec.Struct, frozen=True):
         if not reason:
             return self._modes(state)
         pair = self._maker(state)
+        key = self._modes(state)
+        if not self._kept(state):
+            key = self.files.write(state.key, lambda host: pair(host)[0], reason, mode=0o600, secret=True)
         return [
-            *self.files.write(state.key, lambda host: pair(host)[0], reason, mode=0o600, secret=True),
+            *key,
             *self.files.write(state.certificate, lambda host: pair(host)[1], reason, mode=0o644, preview=self._preview()),
         ]
 
@@ -111,6 +122,10 @@ class Certificate(msgspec.Struct, frozen=True):
         names = f" for {', '.join(self.names)}" if self.names else ""
         kind = "P-256" if self.purpose == "tls" else "RSA 2048"
         return f"(a self-signed {kind} certificate{names}, valid for {self.days} days)\n".encode()
+
+    def _kept(self, state: PairState) -> bool:
+        """A token key that is good stays, so that every token that it signed stays valid; not one of another root's."""
+        return state.same_key and "it was made for another root" not in state.problems
 
     def _maker(self, state: PairState) -> Callable[[HostReader], tuple[bytes, bytes]]:
         """Makes key and certificate at the first call and gives the same ones at the second."""
@@ -123,10 +138,9 @@ class Certificate(msgspec.Struct, frozen=True):
             if made:
                 return made[0]
 
-            old = x509.load_key(state.key.content) if state.same_key and state.key.content else None
-            # A token key that is good stays: every token that it signed stays valid.
+            old = x509.load_key(state.key.content) if self._kept(state) and state.key.content else None
             key = old or (x509.new_tls_key() if self.purpose == "tls" else x509.new_token_key())
-            pair = x509.self_signed(key, self.subject, self.names if self.purpose == "tls" else (), self.days)
+            pair = x509.self_signed(key, self.subject, self.names if self.purpose == "tls" else (), self.days, self.id)
             kept = state.key.content if old and state.key.content else pair.key
             made.append((kept, pair.certificate))
             return made[0]
@@ -147,6 +161,9 @@ class Certificate(msgspec.Struct, frozen=True):
             why="; ".join(state.problems) or "gdkreg renews only what it made",
             fix=f"gdkreg makes its own once it is gone: rm {paths}; gdkreg reconfigure",
         )
+
+    def back(self, entry: Entry, host: HostReader) -> list[Action]:
+        return self.files.back(entry, host)
 
     def notes(self, state: PairState) -> list[Note]:
         if not self.wanted:
@@ -169,6 +186,14 @@ class Certificate(msgspec.Struct, frozen=True):
         return notes
 
 
+class JwksState(msgspec.Struct, frozen=True):
+    """`wanted` is what it has to hold: None while the key is not made yet; `problem` why it cannot be said."""
+
+    file: FileState
+    wanted: bytes | None
+    problem: str = ""
+
+
 class Jwks(msgspec.Struct, frozen=True):
     """jwks.json: the signing key as Distribution 3 looks it up."""
 
@@ -177,34 +202,58 @@ class Jwks(msgspec.Struct, frozen=True):
     files: OwnedFiles
     name: str = "jwks.json"
 
-    def inspect(self, host: HostReader) -> tuple[FileState, bytes | None]:
-        return self.files.inspect(host, self.path), host.read(self.certificate)
+    @property
+    def _key(self) -> Path:
+        return self.certificate.with_suffix(".key")
 
-    def plan(self, state: tuple[FileState, bytes | None], present: bool) -> list[Action]:
-        file, certificate = state
+    def inspect(self, host: HostReader) -> JwksState:
+        certificate, key = host.read(self.certificate), host.read(self._key)
+        wanted, problem = None, ""
+        try:
+            if certificate is not None and not is_pending(certificate):
+                wanted = self._content(certificate)
+            elif is_pending(certificate) and key is not None and not is_pending(key):  # renewed on the key that stays
+                wanted = self._content(key)
+        except ValueError as error:
+            problem = str(error)
+        file = self.files.inspect(host, self.path)
+        if file.owned is None and file.content is not None and file.content == wanted:
+            owned = Owned(path=self.path, resource=self.name, original="", written=digest(file.content))
+            file = msgspec.structs.replace(file, owned=owned)
+        return JwksState(file, wanted, problem)
+
+    def plan(self, state: JwksState, present: bool) -> list[Action]:
         if not present:
-            return self.files.release(file)
-        if certificate is not None and file.content == self._content(certificate):
-            return []
-        return self.files.write(
-            file, lambda host: self._content(host.read(self.certificate) or b""), "the signing key changed", mode=0o644
-        )
+            return self.files.release(state.file)
+        if state.problem:
+            raise self._cannot_sign(state.problem)
+        reason = "the signing key changed" if state.file.content is not None else "it is missing"
+        return self.files.write(state.file, state.wanted if state.wanted is not None else self._fresh, reason, mode=0o644)
 
-    def _content(self, certificate: bytes) -> bytes:
+    def _fresh(self, host: HostReader) -> bytes:
+        try:
+            return self._content(host.read(self.certificate) or b"")
+        except ValueError as error:
+            raise self._cannot_sign(str(error)) from None
+
+    def _content(self, pem: bytes) -> bytes:
         from gdkreg.resources import x509
 
-        try:
-            return x509.jwks(certificate)
-        except ValueError as error:
-            raise GdkregError(
-                f"{self.certificate} cannot sign GitLab's tokens",
-                why=str(error),
-                fix=f"rm {self.certificate}; gdkreg reconfigure",
-            ) from None
+        return x509.jwks(pem)
 
-    def notes(self, state: tuple[FileState, bytes | None]) -> list[Note]:
-        try:
-            pending = self.plan(state, True)
-        except GdkregError as error:
-            return [Note("error", error.what, error.fix)]
+    def _cannot_sign(self, why: str) -> GdkregError:
+        return GdkregError(
+            f"{self.certificate} cannot sign GitLab's tokens", why=why, fix=f"rm {self.certificate}; gdkreg reconfigure"
+        )
+
+    def back(self, entry: Entry, host: HostReader) -> list[Action]:
+        return self.files.back(entry, host)
+
+    def notes(self, state: JwksState) -> list[Note]:
+        if state.problem:
+            error = self._cannot_sign(state.problem)
+            return [Note("error", f"{error.what}: {error.why}", error.fix)]
+        if state.file.content is None:
+            return [Note("changed", "missing", "gdkreg reconfigure")]
+        pending = self.plan(state, True)
         return [Note("changed", "not of the signing key", "gdkreg reconfigure")] if pending else [Note("ok", str(self.path))]

@@ -8,8 +8,10 @@ import msgspec
 
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import HostReader, digest
-from gdkreg.plan.actions import Action, MakeFolder, RunCommand
-from gdkreg.plan.reconcile import Note
+from gdkreg.plan import ledger
+from gdkreg.plan.actions import Action, Fact, MakeFolder, RunCommand, is_pending
+from gdkreg.plan.ledger import Entry
+from gdkreg.plan.reconcile import Note, foreign
 from gdkreg.resources.owned import FileState, OwnedFiles
 
 UNREAD = b"(not readable)"
@@ -64,7 +66,8 @@ class ContainerFiles(msgspec.Struct, frozen=True):
         if wanted and not state.folder:
             actions.append(MakeFolder(path=self.folder, reason="holds the copies", mode=0o700))
         for (file, content), source in zip(state.copies, self.sources, strict=False) if wanted else ():
-            fresh = content if content is not None else (lambda host, path=source: host.read(path) or b"")
+            known = content is not None and not is_pending(content)
+            fresh = content if content is not None and known else (lambda host, path=source: host.read(path) or b"")
             actions += self.files.write(
                 file,
                 fresh,
@@ -81,12 +84,23 @@ class ContainerFiles(msgspec.Struct, frozen=True):
         return actions
 
     def _give(self, to: tuple[int, int], back: tuple[int, int]) -> RunCommand:
-        def argv(owner: tuple[int, int]) -> tuple[str, ...]:
-            return ("chown", "-R", f"{owner[0]}:{owner[1]}", f"{self.storage}/.")
-
+        after, before = (f"{owner[0]}:{owner[1]}" for owner in (to, back))
         return RunCommand(
-            argv=argv(to), undo=argv(back), target=f"owner of {self.storage}", reason="the registry writes there", as_root=True
+            argv=("chown", "-R", after, f"{self.storage}/."),
+            fact=Fact(kind="owner", target=str(self.storage), before=before, after=after),
+            reason="the registry writes there",
+            as_root=True,
         )
+
+    def back(self, entry: Entry, host: HostReader) -> list[Action]:
+        if entry.kind != "owner":
+            return self.files.back(entry, host)
+        words = [word.split(":") for word in (entry.before, entry.after)]
+        numbers = [tuple(int(part) for part in pair) for pair in words if len(pair) == 2 and all(part.isdigit() for part in pair)]
+        if ledger.place(self.files.root, entry.target) != self.storage or len(numbers) != 2:
+            raise foreign(entry)
+        before, after = numbers
+        return [self._give((before[0], before[1]), (after[0], after[1]))]
 
     def notes(self, state: CopiesState) -> list[Note]:
         if self.owner is None:

@@ -9,26 +9,33 @@ import msgspec
 
 from gdkreg.engines.trust import Place
 from gdkreg.host.base import HostReader
-from gdkreg.plan.actions import Action, MakeFolder, RemoveFolder
-from gdkreg.plan.reconcile import Note
+from gdkreg.plan.actions import Action, MakeFolder, RemoveFile, RemoveFolder, WriteFile, is_pending
+from gdkreg.plan.ledger import Entry
+from gdkreg.plan.reconcile import Note, foreign
 from gdkreg.resources.owned import FileState, OwnedFiles
+
+BUILDKIT_MARK = b"# Written by gdkreg, for docker buildx create --buildkitd-config\n"
 
 
 class TrustState(msgspec.Struct, frozen=True):
-    """`folders` maps every folder above the files to its mode; `former` are ours of other names or places."""
+    """`folders` maps every folder above the files to its mode; `former` are ours of other names or places.
+
+    `inside` are the names in each folder that we made.
+    """
 
     certificate: bytes | None
     files: list[tuple[Place, FileState]]
     buildkit: FileState
     former: list[FileState]
     folders: dict[Path, int]
-    made: list[Path]
+    inside: dict[Path, list[str]]
 
 
 class DockerTrust(msgspec.Struct, frozen=True):
     """`wanted`: it was asked for, and the registry has a certificate of its own.
 
     `buildkit` is the file for `docker buildx create --buildkitd-config`: a builder in a container reads no certs.d.
+    `scanned` are the certs.d folders to look for our mark in, where the journal does not tell what is ours.
     """
 
     authority: str
@@ -37,6 +44,7 @@ class DockerTrust(msgspec.Struct, frozen=True):
     places: list[Place]
     wanted: bool
     files: OwnedFiles
+    scanned: tuple[Path, ...] = ()
     name: str = "docker_trust"
 
     def inspect(self, host: HostReader) -> TrustState:
@@ -45,50 +53,76 @@ class DockerTrust(msgspec.Struct, frozen=True):
         current = {self.buildkit, *(path for _, path in paths)}
         above = [self.buildkit.parent, *(folder for _, path in paths for folder in _above(path))]
         folders = {folder: info.mode for folder in above if (info := host.info(folder))}
+        marked = [folder / name / "ca.crt" for folder in self.scanned for name in host.entries(folder)]
+        former = [self.files.inspect(host, path) for path in dict.fromkeys([*self.files.ours(), *marked]) if path not in current]
         return TrustState(
             certificate=host.read(self.certificate),
             files=files,
             buildkit=self.files.inspect(host, self.buildkit),
-            former=[self.files.inspect(host, path) for path in self.files.ours() if path not in current],
+            former=[file for file in former if file.owned],
             folders=folders,
-            made=[folder for folder in self.files.journal.folders() if host.info(folder)],
+            inside={folder: host.entries(folder) for folder in self.files.journal.folders() if host.info(folder)},
         )
 
     def plan(self, state: TrustState, present: bool) -> list[Action]:
         wanted = present and self.wanted
         gone = state.former if wanted else [*state.former, *(file for _, file in state.files)]
+        reason = "trust of a former name" if wanted else "trust is no longer wanted"
         actions: list[Action] = []
+        removed: set[Path] = set()
         for file in gone:
-            if released := self.files.release(file, "trust of a former name" if wanted else "trust is no longer wanted"):
-                actions += released
-                actions += self._folders_of(file, state, only_own=wanted)
+            released = self.files.release(file, reason)
+            actions += released
+            removed |= {action.path for action in released if isinstance(action, RemoveFile)}
+        for file in gone:
+            actions += self._folders_of(file, state, removed, only_own=wanted)
         if not wanted:
-            return [*actions, *self.files.release(state.buildkit, "trust is no longer wanted")]
+            return [*actions, *self.files.release(state.buildkit, reason)]
         made: set[Path] = set()
         for place, file in state.files:
-            for folder in _above(file.path):
-                mode = state.folders.get(folder)
-                # An unreadable folder breaks every pull from that registry.
-                if folder not in made and (mode is None or (folder == file.path.parent and mode & 0o555 != 0o555)):
-                    made.add(folder)
-                    actions.append(MakeFolder(path=folder, reason=f"trust for {place.of}", as_root=place.as_root))
-            content = state.certificate if state.certificate is not None else (lambda host: host.read(self.certificate) or b"")
-            actions += self.files.write(file, content, f"trust for {place.of}", mode=0o644, as_root=place.as_root)
+            actions += self._trust(place, file, state, made)
         if self.buildkit.parent not in state.folders:
             actions.append(MakeFolder(path=self.buildkit.parent, reason="holds buildkitd.toml"))
         return [*actions, *self.files.write(state.buildkit, self._buildkitd_toml(), "trust for buildx builders", mode=0o644)]
 
+    def _trust(self, place: Place, file: FileState, state: TrustState, made: set[Path]) -> list[Action]:
+        actions: list[Action] = []
+        for folder in _above(file.path):
+            mode = state.folders.get(folder)
+            # An unreadable folder breaks every pull from that registry.
+            if folder not in made and (mode is None or (folder == file.path.parent and mode & 0o555 != 0o555)):
+                made.add(folder)
+                actions.append(MakeFolder(path=folder, reason=f"trust for {place.of}", as_root=place.as_root))
+        known = state.certificate is not None and not is_pending(state.certificate)
+        content = (
+            state.certificate if state.certificate is not None and known else (lambda host: host.read(self.certificate) or b"")
+        )
+        return [*actions, *self.files.write(file, content, f"trust for {place.of}", mode=0o644, as_root=place.as_root)]
+
     def _buildkitd_toml(self) -> bytes:
         """The registry's section of BuildKit's buildkitd.toml; `docker buildx create` copies the certificate from there."""
-        return (
-            "# For docker buildx create --buildkitd-config\n"
-            f"[registry.{json.dumps(self.authority)}]\n  ca = [{json.dumps(str(self.certificate), ensure_ascii=False)}]\n"
-        ).encode()
+        section = f"[registry.{json.dumps(self.authority)}]\n"
+        return BUILDKIT_MARK + f"{section}  ca = [{json.dumps(str(self.certificate), ensure_ascii=False)}]\n".encode()
 
-    def _folders_of(self, file: FileState, state: TrustState, *, only_own: bool) -> list[Action]:
+    def _folders_of(self, file: FileState, state: TrustState, removed: set[Path], *, only_own: bool) -> list[Action]:
+        """The folders of ours that are empty once the files are gone, innermost first."""
         as_root = file.owned.as_root if file.owned else False
-        folders = [file.path.parent] if only_own else list(reversed(_above(file.path)))
-        return [RemoveFolder(path=folder, reason="empty", as_root=as_root) for folder in folders if folder in state.made]
+        actions: list[Action] = []
+        for folder in [file.path.parent] if only_own else list(reversed(_above(file.path))):
+            names = state.inside.get(folder)
+            if names is not None and folder not in removed and all(folder / name in removed for name in names):
+                removed.add(folder)
+                actions.append(RemoveFolder(path=folder, reason="empty", as_root=as_root))
+        return actions
+
+    def back(self, entry: Entry, host: HostReader) -> list[Action]:
+        """What comes back as trust has to be a certificate, whatever the backups hold."""
+        actions = self.files.back(entry, host)
+        for action in actions:
+            is_trust = isinstance(action, WriteFile) and action.path.suffix == ".crt"
+            if is_trust and b"-----BEGIN CERTIFICATE-----" not in _bytes_of(action):
+                raise foreign(entry)
+        return actions
 
     def notes(self, state: TrustState) -> list[Note]:
         if not self.wanted:
@@ -99,6 +133,10 @@ class DockerTrust(msgspec.Struct, frozen=True):
         if state.buildkit.content != self._buildkitd_toml():
             return [Note("changed", f"{self.buildkit} is not as gdkreg writes it", "gdkreg reconfigure")]
         return [Note("ok", ", ".join(str(file.path) for _, file in state.files))]
+
+
+def _bytes_of(action: Action) -> bytes:
+    return action.content if isinstance(action, WriteFile) and isinstance(action.content, bytes) else b""
 
 
 def _above(path: Path) -> list[Path]:

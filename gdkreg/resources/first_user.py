@@ -8,7 +8,9 @@ from pathlib import Path
 import msgspec
 
 from gdkreg.host.base import HostReader
+from gdkreg.plan import state
 from gdkreg.plan.actions import Action
+from gdkreg.plan.ledger import Entry
 from gdkreg.plan.reconcile import Note
 from gdkreg.resources.owned import FileState, OwnedFiles
 
@@ -24,12 +26,9 @@ def new_first_user() -> FirstUser:
     return FirstUser("developer", secrets.token_urlsafe(15))
 
 
-def read_first(folder: Path) -> FirstUser | None:
-    """The first user kept in a `.gdkreg` folder; None where there is none."""
-    try:
-        return msgspec.json.decode((folder / "first_user").read_bytes(), type=FirstUser)
-    except (OSError, msgspec.DecodeError):
-        return None
+def read_first(root: Path, host: HostReader) -> FirstUser | None:
+    """The first user of a root; None where there is none. Raises `DamagedError` where the file is not what gdkreg writes."""
+    return state.read_as(host, root, "first_user", FirstUser)
 
 
 class FirstUserFile(msgspec.Struct, frozen=True):
@@ -50,6 +49,9 @@ class FirstUserFile(msgspec.Struct, frozen=True):
         if not (present and self.wanted):
             return self.files.release(state)
         return [] if state.content else self.files.write(state, _made, "docker login needs a user", mode=0o600, secret=True)
+
+    def back(self, entry: Entry, host: HostReader) -> list[Action]:
+        return self.files.back(entry, host)
 
     def notes(self, state: FileState) -> list[Note]:
         if not self.wanted:

@@ -8,9 +8,11 @@ from pathlib import Path
 import msgspec
 
 from gdkreg.errors import GdkregError
-from gdkreg.host.base import FileInfo, HostReader
+from gdkreg.host.base import FileInfo, HostReader, digest
 from gdkreg.plan.actions import Action, WriteFile
-from gdkreg.plan.reconcile import Note
+from gdkreg.plan.journal import Journal
+from gdkreg.plan.ledger import Entry
+from gdkreg.plan.reconcile import Note, foreign
 from gdkreg.resources import hosts_text
 
 HOSTS = Path("/etc/hosts")
@@ -25,11 +27,17 @@ class HostsState(msgspec.Struct, frozen=True):
 
 
 class Hosts(msgspec.Struct, frozen=True):
-    """`names` maps each host name to its address. `take_over` may take a name out of the user's own lines."""
+    """`names` maps each host name to its address. `take_over` may take a name out of the user's own lines.
+
+    `former` is where the root stood before it was moved: its block is ours too.
+    """
 
     names: Mapping[str, str]
     root: Path
+    journal: Journal
+    former: Path | None = None
     take_over: bool = False
+    keep_edits: bool = False
     path: Path = HOSTS
     name: str = "hosts"
 
@@ -40,15 +48,19 @@ class Hosts(msgspec.Struct, frozen=True):
 
     def plan(self, state: HostsState, present: bool) -> list[Action]:
         root = str(self.root)
-        parts = hosts_text.split(state.content, root)
+        content, moved = state.content, frozenset[str]()
+        if self.former is not None:
+            old = hosts_text.split(content, str(self.former))
+            content, moved = old.before + old.after, old.taken
+        parts = hosts_text.split(content, root)
         if not (present and self.names):
             wanted = parts.before + parts.after
             return self._write(state, wanted, "our names are no longer wanted", release=True)
         mapped = hosts_text.mapped(parts.before, self.names)
-        above = state.content.count(b"\n") - parts.after.count(b"\n")
+        above = content.count(b"\n") - parts.after.count(b"\n")
         for item in hosts_text.mapped(parts.after, self.names):
             mapped.append(msgspec.structs.replace(item, number=item.number + above))
-        take = self._to_take(mapped, parts.taken)
+        take = self._to_take(mapped, parts.taken | moved)
         satisfied = {item.name for item in mapped if item.address == self.names[item.name] and not item.root}
         needed = {name: address for name, address in self.names.items() if name in take or name not in satisfied}
         wanted = hosts_text.add(parts, needed, root, take)
@@ -94,6 +106,24 @@ class Hosts(msgspec.Struct, frozen=True):
                 release=release,
             )
         ]
+
+    def back(self, entry: Entry, host: HostReader) -> list[Action]:
+        """Only what differs by our block alone is put back."""
+        if entry.kind != "file" or entry.target != str(self.path):
+            raise foreign(entry)
+        state = self.inspect(host)
+        if digest(state.content) != entry.after:
+            if self.keep_edits or digest(state.content) == entry.before:
+                return []
+            raise self.journal.edited(self.path, entry.after, state.content, False, "undo")
+        wanted = self.journal.backup(entry.before)
+        roots = [str(self.root), *([str(self.former)] if self.former else [])]
+        bare = [state.content, wanted]
+        for root in roots:
+            bare = [hosts_text.remove(content, root) for content in bare]
+        if bare[0] != bare[1]:
+            raise foreign(entry)
+        return self._write(state, wanted, "undo")
 
     def notes(self, state: HostsState) -> list[Note]:
         if not self.names:

@@ -196,12 +196,12 @@ def _untake(content: bytes, root: str) -> tuple[bytes, frozenset[str]]:
     return bom + b"".join(out), frozenset(taken)
 
 
-def others(content: bytes, root: str) -> frozenset[str]:
-    """The addresses in blocks of other roots."""
+def others(content: bytes, own: set[str]) -> frozenset[str]:
+    """The addresses in blocks of other roots than ours."""
     found: set[str] = set()
     for line in re.findall(rb"(?m)^[0-9.]+ \S+ # gdkreg\r?$", content):
         at = content.find(line)
-        if _root_around(content, at) not in {"", root}:
+        if _root_around(content, at) not in {"", *own}:
             found.add(line.split()[0].decode())
     return frozenset(found)
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from gdkreg.config.values import is_loopback
+from gdkreg.config.values import address_problem, is_loopback
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import HostReader, Interface, System
-from gdkreg.plan.actions import Action, RunCommand
-from gdkreg.plan.reconcile import Note
+from gdkreg.plan.actions import Action, Fact, RunCommand
+from gdkreg.plan.ledger import Entry
+from gdkreg.plan.reconcile import Note, foreign
 
 DUMMY = "gdkreg0"
 _LABEL = "lo:gdkreg"
@@ -28,7 +29,7 @@ class LoopbackState(msgspec.Struct, frozen=True):
 
 
 class Loopback(msgspec.Struct, frozen=True):
-    """`ours` are the addresses that the journal says we added, `shared` those that another root uses too."""
+    """`ours` are the addresses that we are known to have added, `shared` those that another root uses too."""
 
     address: str
     system: System
@@ -43,7 +44,7 @@ class Loopback(msgspec.Struct, frozen=True):
         return self.address != "127.0.0.1" if self.system == "darwin" else not is_loopback(self.address)
 
     def inspect(self, host: HostReader) -> LoopbackState:
-        if not self.needed and not self.ours:
+        if not self.needed and not self.ours and self.system == "linux":
             return LoopbackState([], frozenset(), False, "no")
         interfaces = host.interfaces()
         here = any(item.address == self.address for item in interfaces)
@@ -78,7 +79,9 @@ class Loopback(msgspec.Struct, frozen=True):
 
     def plan(self, state: LoopbackState, present: bool) -> list[Action]:
         wanted = present and self.needed
-        stale = [address for address in self.ours if (address != self.address or not wanted) and address not in self.shared]
+        marked = {item.address for item in state.interfaces if item.name in {_LABEL, DUMMY} and item.address == self.address}
+        ours = dict.fromkeys([*self.ours, *marked])
+        stale = [address for address in ours if (address != self.address or not wanted) and address not in self.shared]
         actions: list[Action] = []
         for address in stale:
             actions += [
@@ -101,53 +104,55 @@ class Loopback(msgspec.Struct, frozen=True):
             )
         return actions if holder else [*actions, self._add(state)]
 
-    def _add(self, state: LoopbackState) -> RunCommand:
-        target = f"address {self.address}"
-        reason = "the registry listens there"
+    def _fact(self, address: str, before: str, after: str) -> Fact:
+        return Fact(kind="address", target=address, before=before, after=after)
+
+    def _add(self, state: LoopbackState, address: str = "", reason: str = "the registry listens there") -> RunCommand:
+        address = address or self.address
         if self.system == "darwin":
-            return RunCommand(
-                argv=("ifconfig", "lo0", "alias", self.address, "255.255.255.255"),
-                undo=("ifconfig", "lo0", "-alias", self.address),
-                target=target,
-                reason=reason,
-                as_root=True,
-            )
+            argv = ("ifconfig", "lo0", "alias", address, "255.255.255.255")
+            return RunCommand(argv=argv, fact=self._fact(address, "", "lo0"), reason=reason, as_root=True)
         on_lo = RunCommand(
-            argv=("ip", "address", "add", f"{self.address}/32", "dev", "lo", "label", _LABEL),
-            undo=("ip", "address", "del", f"{self.address}/32", "dev", "lo"),
-            target=target,
+            argv=("ip", "address", "add", f"{address}/32", "dev", "lo", "label", _LABEL),
+            fact=self._fact(address, "", _LABEL),
             reason=reason,
             as_root=True,
         )
         if state.dummy == "no":
             return on_lo
-        steps = [f"address replace {self.address}/32 dev {DUMMY}", f"link set {DUMMY} up"]
-        undo: tuple[str, ...] = ("ip", "address", "del", f"{self.address}/32", "dev", DUMMY)
+        steps = [f"address replace {address}/32 dev {DUMMY}", f"link set {DUMMY} up"]
         if state.dummy == "possible":
             steps.insert(0, f"link add {DUMMY} type dummy")
-            undo = ("ip", "link", "del", DUMMY)
         return RunCommand(
             argv=("ip", "-batch", "-"),
             stdin="".join(step + "\n" for step in steps),
-            undo=undo,
-            target=target,
+            fact=self._fact(address, "", DUMMY),
             reason=reason,
             as_root=True,
             otherwise=on_lo,
         )
 
-    def _remove(self, item: Interface, state: LoopbackState) -> RunCommand:
+    def _remove(self, item: Interface, state: LoopbackState, reason: str = "the alias is ours") -> RunCommand:
         base = item.name.partition(":")[0]
         argv: tuple[str, ...] = ("ip", "address", "del", f"{item.address}/32", "dev", base)
-        back: tuple[str, ...] = ("ip", "address", "add", f"{item.address}/32", "dev", "lo", "label", _LABEL)
         if self.system == "darwin":
             argv = ("ifconfig", "lo0", "-alias", item.address)
-            back = ("ifconfig", "lo0", "alias", item.address, "255.255.255.255")
         elif base == DUMMY and sum(other.name == DUMMY for other in state.interfaces) == 1:
             argv = ("ip", "link", "del", DUMMY)
-        return RunCommand(
-            argv=argv, undo=back, target=f"address {item.address}", reason="the alias is ours", as_root=True, removes=True
-        )
+        return RunCommand(argv=argv, fact=self._fact(item.address, item.name, ""), reason=reason, as_root=True)
+
+    def back(self, entry: Entry, host: HostReader) -> list[Action]:
+        """An address that we added goes where it stands on an interface of the machine's own; one that we removed comes back."""
+        address = entry.target
+        if entry.kind != "address" or address_problem(address):
+            raise foreign(entry)
+        state = msgspec.structs.replace(self, ours=(address,)).inspect(host)
+        standing = [item for item in state.interfaces if item.address == address]
+        if not entry.after:
+            return [] if standing else [self._add(state, address, "undo")]
+        if address in self.shared:
+            return []
+        return [self._remove(item, state, "undo") for item in standing if item.name in state.local]
 
     def notes(self, state: LoopbackState) -> list[Note]:
         if not self.needed:
@@ -165,7 +170,7 @@ class Loopback(msgspec.Struct, frozen=True):
                 )
             ]
         elif not self.persisted:
-            notes.append(Note("warning", "the alias is gone after a reboot", "gdkreg config set registry.persist_alias true"))
+            notes.append(Note("warning", "the alias is gone after a reboot", "gdkreg config set registry.persist true"))
         covering = _covering(self.address, state.interfaces)
         if covering is not None:
             network = ipaddress.ip_interface(f"{covering.address}/{covering.prefix}").network

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from gdkreg.errors import GdkregError
 from gdkreg.host.base import FileInfo, HostReader, digest
-from gdkreg.plan.actions import Action, Content, ForgetFile, RemoveFile, WriteFile
-from gdkreg.plan.journal import Journal, Owned
+from gdkreg.plan import ledger
+from gdkreg.plan.actions import (
+    Action,
+    Content,
+    ForgetFile,
+    MakeFolder,
+    RemoveFile,
+    RemoveFolder,
+    WriteFile,
+    is_pending,
+    left,
+)
+from gdkreg.plan.journal import Journal
+from gdkreg.plan.ledger import Entry, Owned
+from gdkreg.plan.reconcile import foreign
+from gdkreg.plan.state import FOLDER, LIMIT
 
 
 class FileState(msgspec.Struct, frozen=True):
-    """A file as it is, and what the journal knows of it."""
+    """A file as it is, and what is known of it: by the journal, or by the mark that it carries."""
 
     path: Path
     content: bytes | None
@@ -31,14 +47,32 @@ class FileState(msgspec.Struct, frozen=True):
 
 
 class OwnedFiles(msgspec.Struct, frozen=True):
-    """The files of one resource, seen through the journal."""
+    """The files of one resource, seen through the journal.
+
+    `mine` tells which paths the resource can have written at all, `marked` whether a file that the journal does not know
+    (it is damaged, or gone) carries our mark.
+    """
 
     resource: str
     journal: Journal
-    keep_edits: bool = False
+    keep_edits: bool
+    mine: Callable[[Path], bool]
+    marked: Callable[[bytes], bool] = lambda _: False
 
-    def inspect(self, host: HostReader, path: Path) -> FileState:
-        return FileState(path, host.read(path), host.info(path), self.journal.owned().get(path))
+    @property
+    def root(self) -> Path:
+        return self.journal.root
+
+    def inspect(self, host: HostReader, path: Path, *, as_root: bool = False) -> FileState:
+        own = path.is_relative_to(self.root / FOLDER)
+        content = host.read_own(path, self.root, LIMIT) if own else host.read(path, as_root=as_root)
+        return FileState(path, content, host.info(path), self.known(path, content))
+
+    def known(self, path: Path, content: bytes | None) -> Owned | None:
+        found = self.journal.owned().get(path)
+        if found is None and content is not None and not is_pending(content) and self.marked(content):
+            return Owned(path=path, resource=self.resource, original="", written=digest(content))
+        return found
 
     def ours(self) -> list[Path]:
         """Every path that this resource has written and not given back."""
@@ -57,11 +91,17 @@ class OwnedFiles(msgspec.Struct, frozen=True):
         preview: bytes | None = None,
         blind: bool = False,
     ) -> list[Action]:
-        """The write that brings a file to its content and mode; none where it has them."""
+        """The write that brings a file to its content and mode; none where it has them. Raises `GdkregError` for a symlink."""
         if state.content is not None and state.content == content and state.info is not None:
             mode_right = state.info.kind == "symlink" or state.info.mode == mode
             if mode_right and (owner is None or owner == (state.info.uid, state.info.gid)):
                 return []
+        if state.info is not None and state.info.kind == "symlink" and state.path.is_relative_to(self.root):
+            raise GdkregError(
+                f"{state.path} is a symlink to {state.info.target}",
+                why="gdkreg writes through none beside gdk.yml",
+                fix=f"look at it, then: rm {state.path}",
+            )
         return [
             WriteFile(
                 path=state.path,
@@ -78,7 +118,7 @@ class OwnedFiles(msgspec.Struct, frozen=True):
         ]
 
     def release(self, state: FileState, reason: str = "no longer wanted") -> list[Action]:
-        """The action that gives back what stood there before us. Raises `GdkregError` where it was edited since."""
+        """The action that gives back what stood there before us. A file that was edited since is left, and told."""
         owned = state.owned
         if owned is None:
             return []
@@ -89,13 +129,17 @@ class OwnedFiles(msgspec.Struct, frozen=True):
                 return [ForgetFile(path=state.path, reason="it is as it was before gdkreg")]
             if self.keep_edits:
                 return []
-            raise self.journal.edited(state.path, owned.written, state.content, owned.secret, "down")
+            return [left(self.journal.edited(state.path, owned.written, state.content, owned.secret, "down"), str(state.path))]
         if not owned.original:
             return [RemoveFile(path=state.path, reason=reason, before=state.content, as_root=owned.as_root, secret=owned.secret)]
+        try:
+            original = self.journal.backup(owned.original)
+        except GdkregError as error:
+            return [left(error, str(state.path))]
         return [
             WriteFile(
                 path=state.path,
-                content=self.journal.backup(owned.original),
+                content=original,
                 reason="as it was before gdkreg",
                 before=state.content,
                 mode=owned.mode,
@@ -104,3 +148,50 @@ class OwnedFiles(msgspec.Struct, frozen=True):
                 secret=owned.secret,
             )
         ]
+
+    def back(self, entry: Entry, host: HostReader) -> list[Action]:
+        """What takes a change of a file or folder back. Raises `GdkregError` where somebody edited it since."""
+        path = ledger.place(self.root, entry.target)
+        if not self.mine(path) or entry.kind not in {"file", "folder", "forget"}:
+            raise foreign(entry)
+        if entry.kind == "folder":
+            return self._folder_back(path, entry, host)
+        now = self.inspect(host, path, as_root=entry.as_root).content
+        if entry.kind == "forget" or digest(now) == entry.before:
+            return []
+        if digest(now) != entry.after:
+            if self.keep_edits:
+                return []
+            raise self.journal.edited(path, entry.after, now, entry.secret, "undo")
+        if not entry.before:
+            return [RemoveFile(path=path, reason="undo", before=now, as_root=entry.as_root, secret=entry.secret)]
+        return [
+            WriteFile(
+                path=path,
+                content=self.journal.backup(entry.before),
+                reason="undo",
+                before=now,
+                mode=entry.mode,
+                owner=entry.owner if entry.owner != (-1, -1) else None,
+                as_root=entry.as_root,
+                secret=entry.secret,
+            )
+        ]
+
+    def _folder_back(self, path: Path, entry: Entry, host: HostReader) -> list[Action]:
+        stands = host.info(path) is not None
+        if entry.after and stands and not entry.before and not host.entries(path):
+            return [RemoveFolder(path=path, reason="undo", as_root=entry.as_root)]
+        if not entry.after and not stands:
+            return [MakeFolder(path=path, reason="undo", mode=entry.mode, owner=entry.owner, as_root=entry.as_root)]
+        return []
+
+    def empty_folders(self, folders: list[Path], host: HostReader, gone: set[Path], *, as_root: bool) -> list[Action]:
+        """The removal of those folders, innermost first, that nothing but what is `gone` by then is in."""
+        made = set(self.journal.folders())
+        actions: list[Action] = []
+        for folder in folders:
+            if folder in made and host.info(folder) and all(folder / name in gone for name in host.entries(folder)):
+                gone.add(folder)
+                actions.append(RemoveFolder(path=folder, reason="empty", as_root=as_root))
+        return actions

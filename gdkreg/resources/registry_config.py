@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import secrets
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import yaml
 
 from gdkreg.config.settings import Settings
 from gdkreg.host.base import HostReader
-from gdkreg.plan.actions import Action, MakeFolder, WriteFile
-from gdkreg.plan.journal import FOLDER
+from gdkreg.plan import state as states
+from gdkreg.plan.actions import Action, Leave, MakeFolder, RemoveFolder, WriteFile, is_pending
+from gdkreg.plan.ledger import Entry
 from gdkreg.plan.reconcile import Note
+from gdkreg.plan.state import FOLDER
 from gdkreg.resources.owned import FileState, OwnedFiles
 
 # Where the files lie inside a container; the process runtime gets the host's paths by REGISTRY_… variables.
@@ -27,6 +30,7 @@ JWKS = INSIDE / "jwks.json"
 CONFIG = INSIDE / "config.yml"
 
 _NO_DRIVERS = {"cache", "filesystem", "delete", "maintenance", "redirect", "tag"}
+_SECRET = re.compile(rb"[0-9a-f]{64}")
 _HEAD = "# Written by gdkreg from gdk.yml: change it there (registry.config) and run gdkreg reconfigure.\n"
 
 
@@ -87,15 +91,31 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def marked(content: bytes) -> bool:
+    """Whether gdkreg wrote this configuration."""
+    return content.startswith(_HEAD.encode())
+
+
+def _secret_of(host: HostReader, root: Path) -> bytes | None:
+    """http.secret, kept in `.gdkreg`. Raises `DamagedError` where it is not one of ours."""
+    secret = states.read(host, root, "http_secret")
+    if secret is not None and not is_pending(secret) and not _SECRET.fullmatch(secret):
+        raise states.damaged(root / FOLDER / "http_secret", "it is not what gdkreg writes")
+    return secret
+
+
 def dump(config: dict[str, Any]) -> bytes:
     return (_HEAD + yaml.safe_dump(config, sort_keys=False, allow_unicode=True)).encode()
 
 
 class ConfigState(msgspec.Struct, frozen=True):
+    """`empty` are those of our folders that nothing but our file is in."""
+
     file: FileState
     secret: bytes | None
     folder: bool
     storage: bool
+    empty: list[Path]
 
 
 class RegistryConfig(msgspec.Struct, frozen=True):
@@ -116,14 +136,17 @@ class RegistryConfig(msgspec.Struct, frozen=True):
     def inspect(self, host: HostReader) -> ConfigState:
         return ConfigState(
             file=self.files.inspect(host, self.path),
-            secret=host.read(self._secret),
+            secret=_secret_of(host, self.settings.root),
             folder=host.info(self.path.parent) is not None,
             storage=host.info(self.path.parent / "storage") is not None,
+            empty=self._empty(host),
         )
 
     def plan(self, state: ConfigState, present: bool) -> list[Action]:
         if not present:
-            return self.files.release(state.file)
+            released = self.files.release(state.file)
+            left_there = any(isinstance(action, Leave) for action in released)
+            return [*released, *(RemoveFolder(path=path, reason="empty") for path in state.empty if not left_there)]
         actions: list[Action] = []
         if not state.folder:
             actions.append(MakeFolder(path=self.path.parent, reason="holds the registry's configuration and storage"))
@@ -141,12 +164,33 @@ class RegistryConfig(msgspec.Struct, frozen=True):
                 )
             )
         reason = "somebody else wrote over it" if state.file.overwritten else "from gdk.yml"
-        if state.secret is not None:
+        if state.secret is not None and not is_pending(state.secret):
             return actions + self.files.write(state.file, self._content(state.secret), reason, mode=0o600)
         preview = self._content(b"made when it is written")
         return actions + self.files.write(
-            state.file, lambda host: self._content(host.read(self._secret) or b""), reason, mode=0o600, preview=preview
+            state.file,
+            lambda host: self._content(_secret_of(host, self.settings.root) or b""),
+            reason,
+            mode=0o600,
+            preview=preview,
         )
+
+    def _made(self, host: HostReader) -> bytes:
+        return self._content(_secret_of(host, self.settings.root) or b"")
+
+    def _empty(self, host: HostReader) -> list[Path]:
+        """Innermost first; the storage only while there is no image in it."""
+        made, gone, found = set(self.files.journal.folders()), {self.path}, list[Path]()
+        for folder in (self.path.parent / "storage", self.path.parent):
+            info = host.info(folder)
+            plain = folder in made and info is not None and info.kind == "folder"
+            if plain and all(folder / name in gone for name in host.entries(folder)):
+                gone.add(folder)
+                found.append(folder)
+        return found
+
+    def back(self, entry: Entry, host: HostReader) -> list[Action]:
+        return self.files.back(entry, host)
 
     def _content(self, secret: bytes) -> bytes:
         return dump(build(self.settings, secret.decode()))

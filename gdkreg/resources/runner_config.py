@@ -12,7 +12,8 @@ from gdkreg.errors import GdkregError
 from gdkreg.host.base import HostReader, Platform
 from gdkreg.plan.actions import Action, ForgetFile, WriteFile
 from gdkreg.plan.journal import Journal
-from gdkreg.plan.reconcile import Note
+from gdkreg.plan.ledger import Entry
+from gdkreg.plan.reconcile import Note, foreign
 from gdkreg.resources import runner_text
 from gdkreg.resources.owned import FileState, OwnedFiles
 from gdkreg.resources.runner_text import Seen, Wanted
@@ -123,6 +124,16 @@ class RunnerConfig(msgspec.Struct, frozen=True):
                 release=release,
             )
         ]
+
+    def back(self, entry: Entry, host: HostReader) -> list[Action]:
+        """Only what differs by the keys that we write is put back."""
+        actions = self.files.back(entry, host)
+        for action in actions:
+            if not isinstance(action, WriteFile) or callable(action.content):
+                raise foreign(entry)
+            if not runner_text.differ_by_ours(_text(self.inspect(host)), action.content.decode("utf-8", "replace")):
+                raise foreign(entry)
+        return actions
 
     def seen(self, state: FileState) -> list[Seen]:
         """The runners of the file, patched or skipped."""

@@ -6,6 +6,7 @@ Docker executors have that table.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import functools
 from collections.abc import Mapping, Sequence
@@ -152,6 +153,22 @@ def _slot(key: str, item: str) -> str:
 def same_items(one: str, other: str) -> bool:
     """Whether two versions give every runner the same mounts, hosts and pull policy, in whatever order."""
     return _items(one) == _items(other)
+
+
+def differ_by_ours(one: str, other: str) -> bool:
+    """Whether two versions differ by nothing but the keys that we write. Raises `GdkregError` for what is not TOML."""
+    return bool(_others(one) == _others(other))
+
+
+def _others(text: str) -> Any:
+    document = copy.deepcopy(_parse(text).unwrap())
+    for runner in _runners(document):
+        docker = runner.get("docker", {})
+        rest = {key: value for key, value in docker.items() if key not in _KEYS} if isinstance(docker, Mapping) else docker
+        runner.pop("docker", None)
+        if rest:
+            runner["docker"] = rest
+    return document
 
 
 def pull_policy_of(original: str, written: str) -> str:

@@ -18,6 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from gdkreg.config.values import is_ipv4
 from gdkreg.libtrust import key_id
 
+_OURS = "gdkreg"
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
@@ -29,7 +30,7 @@ class KeyPair(msgspec.Struct, frozen=True):
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What a certificate says; `days_left` is negative once it expired."""
+    """What a certificate says; `days_left` is negative once it expired. `root` is the id of the root that gdkreg made it for."""
 
     subject: str
     names: tuple[str, ...]
@@ -39,6 +40,7 @@ class Facts(msgspec.Struct, frozen=True):
     fingerprint: str
     serial: int
     kind: str
+    root: str = ""
 
 
 def new_tls_key() -> PrivateKey:
@@ -50,14 +52,17 @@ def new_token_key() -> PrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-def self_signed(key: PrivateKey, subject: str, names: tuple[str, ...], days: int) -> KeyPair:
+def self_signed(key: PrivateKey, subject: str, names: tuple[str, ...], days: int, root: str = "") -> KeyPair:
     """A certificate for these DNS names and IPv4 addresses, valid from an hour ago (clocks differ) for `days`.
+
+    It carries our mark: the organization gdkreg, and the root's id as its unit.
 
     It is no CA: whoever trusts it trusts these names, and nothing can be signed with it. There is no
     key usage extension: with one, OpenSSL takes a certificate for its own issuer only if it may sign others.
     """
     start = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) - datetime.timedelta(hours=1)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject[:64])])
+    mark = [(NameOID.ORGANIZATION_NAME, _OURS), (NameOID.ORGANIZATIONAL_UNIT_NAME, root)] if root else []
+    name = x509.Name([x509.NameAttribute(oid, text) for oid, text in [(NameOID.COMMON_NAME, subject[:64]), *mark]])
     public = key.public_key()
     builder = (
         x509.CertificateBuilder()
@@ -121,7 +126,24 @@ def facts(certificate: bytes) -> Facts | None:
         fingerprint=parsed.fingerprint(hashes.SHA256()).hex(),
         serial=parsed.serial_number,
         kind=kind,
+        root=_root(parsed),
     )
+
+
+def _root(parsed: x509.Certificate) -> str:
+    organization, unit = (
+        [str(item.value) for item in parsed.subject.get_attributes_for_oid(oid)]
+        for oid in (NameOID.ORGANIZATION_NAME, NameOID.ORGANIZATIONAL_UNIT_NAME)
+    )
+    return unit[0] if organization == [_OURS] and unit else ""
+
+
+def root_of(certificate: bytes) -> str:
+    """The id of the root that gdkreg made a certificate for; empty for one of somebody else's."""
+    try:
+        return _root(x509.load_pem_x509_certificate(certificate))
+    except ValueError:
+        return ""
 
 
 def is_rsa(key: PrivateKey) -> bool:
@@ -149,25 +171,26 @@ def libtrust_id(certificate: bytes) -> str:
     return key_id(spki(x509.load_pem_x509_certificate(certificate).public_key()))
 
 
-def jwks(certificate: bytes) -> bytes:
-    """A JWK Set (RFC 7517) with the certificate's RSA key under its libtrust id: Distribution 3 takes GitLab's tokens by it.
+def jwks(pem_: bytes) -> bytes:
+    """A JWK Set (RFC 7517) with a certificate's, or a key's, RSA key under its libtrust id: Distribution 3 takes GitLab's
+    tokens by it.
 
-    Raises `ValueError` where the certificate is none or its key is not RSA.
+    Raises `ValueError` where there is no RSA key in it.
     """
-    parsed = x509.load_pem_x509_certificate(certificate)
-    public = parsed.public_key()
+    key = load_key(pem_) if b"PRIVATE KEY" in pem_ else None
+    public = key.public_key() if key is not None else x509.load_pem_x509_certificate(pem_).public_key()
     if not isinstance(public, rsa.RSAPublicKey):
         raise ValueError("not an RSA key")
     numbers = public.public_numbers()
-    key = {
+    entry = {
         "kty": "RSA",
         "use": "sig",
         "alg": "RS256",
-        "kid": libtrust_id(certificate),
+        "kid": key_id(spki(public)),
         "n": _base64url(numbers.n),
         "e": _base64url(numbers.e),
     }
-    return json.dumps({"keys": [key]}, indent=2).encode() + b"\n"
+    return json.dumps({"keys": [entry]}, indent=2).encode() + b"\n"
 
 
 def _base64url(number: int) -> str:

@@ -16,8 +16,9 @@ import msgspec
 
 from gdkreg.config.settings import Settings
 from gdkreg.errors import GdkregError
-from gdkreg.host.base import Host
-from gdkreg.plan.journal import FOLDER
+from gdkreg.host.base import Host, HostReader
+from gdkreg.plan import roots
+from gdkreg.plan.actions import is_pending
 from gdkreg.services.daemon import Daemon
 from gdkreg.services.place import is_taken, taken
 from gdkreg.services.registry import State
@@ -28,10 +29,10 @@ PATIENCE = 15.0  # seconds
 class Auth:
     """The issuer of one root, as it was applied last."""
 
-    def __init__(self, settings: Settings, host: Host) -> None:
+    def __init__(self, settings: Settings, host: HostReader) -> None:
         self._settings = settings
         self._host = host
-        self._daemon = Daemon(settings.root / FOLDER, "auth")
+        self._daemon = Daemon(settings.root, "auth", host, settings.root)
 
     @property
     def wanted(self) -> bool:
@@ -40,6 +41,7 @@ class Auth:
 
     @property
     def runs(self) -> bool:
+        """Raises `DamagedError` where its pid file is damaged."""
         return self._daemon.running() is not None
 
     @property
@@ -63,18 +65,22 @@ class Auth:
                 fix=f"gdkreg config set registry.{'auth_enabled true' if off else 'token_issuer local'}; gdkreg reconfigure",
             )
 
-    def start(self) -> str:
-        """ "started", "recreated" or "already running"; returns once it answers. Raises `GdkregError`."""
-        self.check_wanted()
-        running = self._daemon.running()
-        if running == self._digest() and self.answers():
-            return "already running"
-        self._daemon.stop()
+    def is_current(self) -> bool:
+        """Whether it runs as it would be started."""
+        certificate = self._host.read(self._settings.root / "registry_host.crt")
+        return not is_pending(certificate) and self._daemon.running() == self._digest() and self.answers()
+
+    def exists(self) -> bool:
+        return self._daemon.exists()
+
+    def start(self, host: Host) -> None:
+        """Start it, or replace what runs; returns once it answers. Raises `GdkregError`."""
+        self._daemon.stop(host)
         place = (self._settings.address, self._settings.auth_port, "registry.auth_port")
-        if is_taken(*place):
-            raise taken(*place)
+        if is_taken(*place, host):
+            raise taken(*place, roots.others(self._settings.root, host))
         env = {**self._host.platform.env, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path[1:]])}
-        self._daemon.start([sys.executable, "-m", "gdkreg.issuer.serve", str(self._settings.root)], env, self._digest())
+        self._daemon.start(host, [sys.executable, "-m", "gdkreg.issuer.serve", str(self._settings.root)], env, self._digest())
         deadline = time.monotonic() + PATIENCE
         while not self.answers():
             if (how := self._daemon.died()) or time.monotonic() > deadline:
@@ -86,17 +92,16 @@ class Auth:
                     details=details,
                 )
             time.sleep(0.02)
-        return "recreated" if running is not None else "started"
 
     def answers(self) -> bool:
         """Whether a GitLab-like /jwt/auth answers at its place."""
         return asks_for_tokens(self._settings.scheme, self._settings.address, self._settings.auth_port, "/jwt/auth")
 
-    def stop(self) -> bool:
-        return self._daemon.stop()
+    def stop(self, host: Host) -> None:
+        self._daemon.stop(host)
 
-    def remove(self) -> None:
-        self._daemon.remove()
+    def remove(self, host: Host) -> None:
+        self._daemon.remove(host)
 
     def state(self) -> State:
         digest = self._daemon.running()

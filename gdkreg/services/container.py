@@ -1,26 +1,19 @@
-"""The registry as a container, through the docker SDK."""
+"""The registry as a container, through the engine's API."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any
+from urllib.parse import quote
 
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
-from docker.types import LogConfig
-from requests.exceptions import RequestException
-
+from gdkreg.engines.api import Api, EngineError
 from gdkreg.engines.detect import Engine
 from gdkreg.errors import GdkregError
-from gdkreg.host.base import Platform
-from gdkreg.host.files import write_whole
-from gdkreg.plan.journal import FOLDER
+from gdkreg.host.base import Host, HostReader
+from gdkreg.plan import state
 from gdkreg.resources.registry_config import CONFIG
-from gdkreg.services.launch import LABEL_DIGEST, LABEL_ROOT, Launch, container_name
-
-if TYPE_CHECKING:
-    import docker
+from gdkreg.services.launch import LABEL_DIGEST, LABEL_ID, LABEL_ROOT, Launch
 
 _SECOND = 1_000_000_000  # the API counts in nanoseconds
 # Runs inside the container with what its image has; 401 is an answer too.
@@ -31,39 +24,21 @@ _HEALTH = (
 )
 
 
-Given = ParamSpec("Given")
-Result = TypeVar("Result")
-
-
-def _spoken(method: Callable[Given, Result]) -> Callable[Given, Result]:
-    """An engine that answers with an error, or no longer, as a sentence."""
-
-    @functools.wraps(method)
-    def guarded(*args: Given.args, **options: Given.kwargs) -> Result:
-        try:
-            return method(*args, **options)
-        except (DockerException, RequestException) as error:
-            raise GdkregError(
-                "the container engine does not do what it should", why=_reason(error), fix="docker info; gdkreg doctor"
-            ) from None
-
-    return guarded
-
-
 class ContainerRuntime:
     """Implements `registry.Runtime` with a container that carries our label."""
 
     name = "docker"
 
     def __init__(
-        self, root: Path, launch: Callable[[], Launch], platform: Platform, engine: Engine, client: docker.DockerClient
+        self, root: Path, id_: str, image: str, launch: Callable[[], Launch], host: HostReader, engine: Engine, api: Api
     ) -> None:
         self._root = root
+        self._own_id = id_
+        self._name_of_image = image
         self._build = launch  # only what starts needs it: a broken configuration must not keep a registry running
-        self._platform = platform
+        self._host = host
         self._engine = engine
-        self._client = client
-        self._api = client.api
+        self._api = api
         self._id = ""
         self._image: dict[str, Any] | None = None
 
@@ -71,34 +46,44 @@ class ContainerRuntime:
     def _launch(self) -> Launch:
         return self._build()
 
-    @_spoken
     def _find(self) -> dict[str, Any] | None:
-        """Our container of this root, in whatever state."""
-        found = self._api.containers(all=True, filters={"label": f"{LABEL_ROOT}={self._root}"})
-        return found[0] if found else None
+        """Our container of this root, in whatever state: by its label."""
+        listed = self._api.call("GET", "/containers/json", query={"all": "1", "filters": {"label": [LABEL_ROOT]}})
+        ours = [item for item in listed or [] if self._is_ours(item.get("Labels") or {})]
+        return max(ours, key=lambda item: item.get("State") == "running", default=None)
+
+    def _is_ours(self, labels: dict[str, str]) -> bool:
+        return labels.get(LABEL_ID) == self._own_id or labels.get(LABEL_ROOT) == str(self._root)
 
     def running(self) -> str | None:
         found = self._find()
         return str(found["Labels"].get(LABEL_DIGEST, "")) if found and found["State"] == "running" else None
+
+    def exists(self) -> bool:
+        return self._find() is not None
 
     def wanted(self) -> str:
         return self._launch.digest(str(self.image()["Id"]) + self._user())
 
     def describe(self) -> str:
         found = self._find()
-        return f"container {container_name(self._root)}, {found['Status']}" if found else ""
+        return f"container {str(found['Names'][0]).lstrip('/')}, {found['Status']}" if found else ""
 
-    @_spoken
+    def check(self) -> None:
+        """Raises `GdkregError` where it cannot be run here; an image that has to be pulled is no hindrance."""
+
     def image(self) -> dict[str, Any]:
         """Raises `GdkregError` where the image is not here."""
-        if self._image is not None:
-            return self._image
-        try:
-            found: dict[str, Any] = self._client.images.get(self._launch.image).attrs
-        except ImageNotFound:
-            raise GdkregError(f"the image {self._launch.image} is not here", fix=f"docker pull {self._launch.image}") from None
-        self._image = found
-        return found
+        if self._image is None:
+            name = self._name_of_image
+            try:
+                found: dict[str, Any] = self._api.call("GET", f"/images/{quote(name, safe='/:@')}/json")
+            except EngineError as error:
+                if error.status != 404:
+                    raise
+                raise GdkregError(f"the image {name} is not here", fix=f"docker pull {name}") from None
+            self._image = found
+        return self._image
 
     def has_image(self) -> bool:
         try:
@@ -109,60 +94,73 @@ class ContainerRuntime:
 
     def pull(self, progress: Callable[[dict[str, Any]], None]) -> None:
         """Raises `GdkregError` where it cannot be pulled."""
-        name, _, tag = self._launch.image.rpartition(":")
-        if not name or "/" in tag or "@" in self._launch.image:
-            name, tag = self._launch.image, ("" if "@" in self._launch.image else "latest")
+        from docker.errors import DockerException
+
+        name, _, tag = self._name_of_image.rpartition(":")
+        if not name or "/" in tag or "@" in self._name_of_image:
+            name, tag = self._name_of_image, ("" if "@" in self._name_of_image else "latest")
+        problem = ""
         try:
-            for event in self._api.pull(name, tag=tag or None, stream=True, decode=True):
-                if "error" in event:
-                    raise GdkregError(f"cannot pull {self._launch.image}", why=str(event["error"]))
+            for event in self._api.sdk.api.pull(name, tag=tag or None, stream=True, decode=True):
+                problem = str(event.get("error") or problem)
                 progress(event)
         except DockerException as error:
-            raise GdkregError(f"cannot pull {self._launch.image}", why=_reason(error)) from None
+            problem = str(getattr(error, "explanation", None) or error)
+        if problem:
+            name = self._name_of_image
+            fix = f"docker pull {name}, or name another: gdkreg config set registry.image IMAGE"
+            raise GdkregError(f"cannot pull {name}", why=problem, fix=fix)
 
     def _user(self) -> str:
-        if self._launch.uid is None and self._engine.maps_root_to_user:
+        launch, platform = self._launch, self._host.platform
+        if launch.uid is None and self._engine.maps_root_to_user:
             return "0:0"
-        uid = self._platform.uid if self._launch.uid is None else self._launch.uid
-        gid = self._platform.gid if self._launch.gid is None else self._launch.gid
+        uid = platform.uid if launch.uid is None else launch.uid
+        gid = platform.gid if launch.gid is None else launch.gid
         return f"{uid}:{gid}"
 
-    @_spoken
-    def start(self) -> None:
+    def start(self, host: Host) -> None:
+        """An unchanged container that was stopped is started again; anything else is made anew."""
         image = self.image()
         old = self._find()
+        if old is not None and old["State"] in {"exited", "created"} and old["Labels"].get(LABEL_DIGEST) == self.wanted():
+            self._id = str(old["Id"])
+            try:
+                self._api.call("POST", f"/containers/{self._id}/start")
+                return
+            except EngineError:
+                pass  # its network or a mount is gone; one made anew says why
         if old is not None:
-            self._api.remove_container(old["Id"], force=True)
+            self._api.call("DELETE", f"/containers/{old['Id']}", query={"force": "1"})
         try:
             self._id = self._create(image, healthy=self._shell_known(image) is not False)
-            if self._shell_known(image) is None and not self._has_shell(image):
-                self._api.remove_container(self._id)
+            if self._shell_known(image) is None and not self._has_shell(image, host):
+                self._api.call("DELETE", f"/containers/{self._id}")
                 self._id = self._create(image, healthy=False)
-            self._api.start(self._id)
-        except APIError as error:
-            raise GdkregError("the engine refused to start the registry", why=_reason(error), fix="gdkreg doctor") from None
+            self._api.call("POST", f"/containers/{self._id}/start")
+        except EngineError as error:
+            raise GdkregError("the engine refused to start the registry", why=error.why, fix="gdkreg doctor") from None
 
     def _create(self, image: dict[str, Any], *, healthy: bool) -> str:
-        launch, api = self._launch, self._api
+        launch = self._launch
         inside = f"{launch.inside_port}/tcp"
-        host_config = api.create_host_config(
-            binds=[f"{mount.source}:{mount.target}:{'ro' if mount.read_only else 'rw'}" for mount in launch.mounts],
-            port_bindings={inside: [(launch.address, launch.port)]},
-            restart_policy={"Name": launch.restart_policy},
-            log_config=LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
-            security_opt=["no-new-privileges"],
-        )
-        created = api.create_container(
-            image=str(image["Id"]),
-            name=launch.name,
-            command=_command(image),
-            user=self._user(),
-            labels={LABEL_ROOT: str(launch.root), LABEL_DIGEST: launch.digest(str(image["Id"]) + self._user())},
-            environment=launch.environment,
-            ports=[(launch.inside_port, "tcp")],
-            host_config=host_config,
-            healthcheck=self._health() if healthy else {"Test": ["NONE"]},
-        )
+        body: dict[str, Any] = {
+            "Image": str(image["Id"]),
+            "Cmd": _command(image),
+            "User": self._user(),
+            "Labels": {LABEL_ROOT: str(launch.root), LABEL_ID: launch.id, LABEL_DIGEST: self.wanted()},
+            "Env": [f"{key}={value}" for key, value in launch.environment.items()],
+            "ExposedPorts": {inside: {}},
+            "Healthcheck": self._health() if healthy else {"Test": ["NONE"]},
+            "HostConfig": {
+                "Binds": [f"{mount.source}:{mount.target}:{'ro' if mount.read_only else 'rw'}" for mount in launch.mounts],
+                "PortBindings": {inside: [{"HostIp": launch.address, "HostPort": str(launch.port)}]},
+                "RestartPolicy": {"Name": launch.restart_policy},
+                "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
+                "SecurityOpt": ["no-new-privileges"],
+            },
+        }
+        created = self._api.call("POST", "/containers/create", query={"name": launch.name}, body=body)
         return str(created["Id"])
 
     def _health(self) -> dict[str, Any]:
@@ -171,47 +169,50 @@ class ContainerRuntime:
         test = _HEALTH.format(scheme=scheme, authority=f"127.0.0.1:{self._launch.inside_port}")
         return {"Test": ["CMD-SHELL", test], "Interval": 30 * _SECOND, "Timeout": 5 * _SECOND, "StartPeriod": 5 * _SECOND}
 
-    def _note(self, image: dict[str, Any]) -> Path:
-        return self._root / FOLDER / f"shell-{str(image['Id']).rpartition(':')[2][:12]}"
+    def _note(self, image: dict[str, Any]) -> str:
+        return f"shell-{str(image['Id']).rpartition(':')[2][:12]}"
 
     def _shell_known(self, image: dict[str, Any]) -> bool | None:
         """What an earlier start found out about this image; None before the first."""
-        try:
-            return self._note(image).read_text() == "yes"
-        except OSError:
-            return None
+        found = state.read(self._host, self._root, self._note(image))
+        return None if found is None else found == b"yes"
 
-    def _has_shell(self, image: dict[str, Any]) -> bool:
+    def _has_shell(self, image: dict[str, Any], host: Host) -> bool:
         """An image of a lone binary cannot run a check inside; `status` asks it from outside all the same."""
         try:
-            self._api.get_archive(self._id, "/bin/sh")
+            self._api.call("HEAD", f"/containers/{self._id}/archive", query={"path": "/bin/sh"})
             found = True
-        except NotFound:
+        except EngineError as error:
+            if error.status != 404:
+                raise
             found = False
-        write_whole(self._note(image), b"yes" if found else b"no", mode=0o600, owner=None)
+        state.write(host, self._root, self._note(image), b"yes" if found else b"no")
         return found
 
-    @_spoken
     def died(self) -> str:
-        state = self._api.inspect_container(self._id)["State"]
-        if state["Status"] in {"running", "created"}:
+        found = self._api.call("GET", f"/containers/{self._id}/json")["State"]
+        if found["Status"] in {"running", "created"}:
             return ""
-        self._api.stop(self._id, timeout=0)  # a restart policy would try for ever
-        return f"the container exited with code {state.get('ExitCode')}"
+        self._stop(self._id, grace=0)  # a restart policy would try for ever
+        return f"the container exited with code {found.get('ExitCode')}"
 
-    @_spoken
-    def stop(self) -> bool:
+    def _stop(self, id_: str, grace: int) -> None:
+        try:
+            self._api.call("POST", f"/containers/{id_}/stop", query={"t": str(grace)})
+        except EngineError as error:
+            if error.status not in {304, 404}:
+                raise
+
+    def stop(self, host: Host) -> bool:  # noqa: ARG002
         found = self._find()
         if found is None or found["State"] not in {"running", "restarting", "paused"}:
             return False
-        self._api.stop(found["Id"], timeout=5)
+        self._stop(str(found["Id"]), grace=5)
         return True
 
-    @_spoken
-    def remove(self) -> None:
-        found = self._find()
-        if found is not None:
-            self._api.remove_container(found["Id"], force=True)
+    def remove(self, host: Host) -> None:  # noqa: ARG002
+        while (found := self._find()) is not None:
+            self._api.call("DELETE", f"/containers/{found['Id']}", query={"force": "1"})
 
     def last_lines(self, count: int) -> list[str]:
         return list(self.lines(count, follow=False, since=None))
@@ -220,26 +221,33 @@ class ContainerRuntime:
         found = self._find()
         if found is None:
             return
+        api = self._api.sdk.api
         options: dict[str, Any] = {"tail": "all" if count is None else count}
         if since is not None:
             options["since"] = int(since)
         if not follow:
-            yield from self._api.logs(found["Id"], **options).decode(errors="replace").splitlines()
+            yield from api.logs(found["Id"], **options).decode(errors="replace").splitlines()
             return
         rest = b""
-        for piece in self._api.logs(found["Id"], stream=True, follow=True, **options):
+        for piece in api.logs(found["Id"], stream=True, follow=True, **options):
             *whole, rest = (rest + piece).split(b"\n")
             yield from (line.decode(errors="replace") for line in whole)
 
-    @_spoken
-    def rival(self) -> str:
-        """A running container that mounts this root's registry folder and is not ours: GDK's own registry."""
-        inside = f"{self._launch.root}/registry"
-        for item in self._api.containers():
-            ours = item["Labels"].get(LABEL_ROOT) == str(self._launch.root)
-            if not ours and any(str(mount.get("Source", "")).startswith(inside) for mount in item.get("Mounts", [])):
-                return str(item["Names"][0]).lstrip("/")
-        return ""
+    def rival(self, address: str, port: int) -> tuple[str, str]:
+        """Another container that stands in our way: its name, and its root where it is another root's registry. It publishes
+        our place, or mounts this root's registry folder as GDK's own registry does."""
+        inside = f"{self._root}/registry"
+        for item in self._api.call("GET", "/containers/json") or []:
+            labels = item.get("Labels") or {}
+            if self._is_ours(labels):
+                continue
+            mounted = any(str(mount.get("Source", "")).startswith(inside) for mount in item.get("Mounts") or [])
+            published = any(
+                one.get("PublicPort") == port and one.get("IP") in {address, "0.0.0.0"} for one in item.get("Ports") or []
+            )
+            if mounted or (published and LABEL_ROOT in labels):
+                return str(item["Names"][0]).lstrip("/"), str(labels.get(LABEL_ROOT, ""))
+        return "", ""
 
 
 def _command(image: dict[str, Any]) -> list[str] | None:
@@ -250,8 +258,3 @@ def _command(image: dict[str, Any]) -> list[str] | None:
     if entry[-1].rpartition("/")[2] in {"registry", "docker-registry"}:
         return ["serve", str(CONFIG)]
     return [str(CONFIG)]
-
-
-def _reason(error: Exception) -> str:
-    text = str(getattr(error, "explanation", None) or error)
-    return text.replace("driver failed programming external connectivity on endpoint", "").strip()

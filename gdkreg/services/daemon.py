@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-import msgspec
-
-from gdkreg.errors import GdkregError
+from gdkreg.errors import DamagedError, GdkregError
 from gdkreg.host import files, processes
+from gdkreg.host.base import Host, HostReader
+from gdkreg.plan import state
+from gdkreg.plan.state import FOLDER
 
 _STAMP = re.compile(r'time="([^"]+)"|\[(\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]')
 
 
 class Daemon:
-    """`folder` is `.gdkreg`; `name` names the pid file and the log in it."""
+    """`name` names the pid file and the log in the root's `.gdkreg`; `last_word` is the path that its command line ends with,
+    by which it is found where the pid file is damaged."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self._pid_file = folder / f"{name}.pid"
-        self.log = folder / "log" / f"{name}.log"
+    def __init__(self, root: Path, name: str, host: HostReader, last_word: Path) -> None:
+        self._root = root
+        self._host = host
+        self._pid_file = f"{name}.pid"
+        self.log = root / FOLDER / "log" / f"{name}.log"
+        self._last_word = last_word
         self._child: processes.Child | None = None
 
     def recorded(self) -> processes.Running | None:
-        try:
-            return msgspec.json.decode(self._pid_file.read_bytes(), type=processes.Running)
-        except (OSError, msgspec.DecodeError):
-            return None
+        """Raises `DamagedError` where the pid file is not what gdkreg writes."""
+        return state.read_as(self._host, self._root, self._pid_file, processes.Running)
 
     def running(self) -> str | None:
         """The digest of what runs; None where nothing does."""
-        processes.rotate(self.log)
+        processes.rotate(self.log, self._root)
         recorded = self.recorded()
         return recorded.digest if recorded and processes.is_alive(recorded) else None
 
@@ -40,39 +44,59 @@ class Daemon:
         recorded = self.recorded()
         return f"pid {recorded.pid}" if recorded else ""
 
-    def start(self, argv: Sequence[str], env: Mapping[str, str], digest: str) -> None:
+    def start(self, host: Host, argv: Sequence[str], env: Mapping[str, str], digest: str) -> None:
         """Raises `GdkregError` where it cannot be run."""
-        self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        host.make_folder(self.log.parent, mode=0o700, owner=state.owner_of(host, self._root), below=self._root)
         try:
-            recorded, self._child = processes.spawn(argv, env=env, log=self.log, digest=digest)
+            recorded, self._child = processes.spawn(argv, env=env, log=self.log, below=self._root, digest=digest)
         except OSError as error:
             raise GdkregError(f"cannot run {argv[0]}", why=error.strerror or str(error), fix=f"file {argv[0]}") from None
-        files.write_whole(self._pid_file, msgspec.json.encode(recorded), mode=0o600, owner=None)
+        try:
+            state.write_value(host, self._root, self._pid_file, recorded)
+        except BaseException:  # a process that nobody knows of must not go on running
+            processes.stop(recorded)
+            raise
 
     def died(self) -> str:
         """How it ended, while it is being started; empty while it lives."""
         code = self._child.poll() if self._child else None
         return f"it exited with code {code}" if code is not None else ""
 
-    def stop(self) -> bool:
+    def stop(self, host: Host) -> bool:
         recorded = self.recorded()
         stopped = processes.stop(recorded) if recorded else False
-        self._pid_file.unlink(missing_ok=True)
+        if recorded is not None:
+            host.remove(self._root / FOLDER / self._pid_file, below=self._root)
         return stopped
 
-    def remove(self) -> None:
-        self.stop()
-        for path in self.log.parent.glob(f"{self.log.name}*"):
-            path.unlink(missing_ok=True)
+    def exists(self) -> bool:
+        """Whether there is anything of it: a process, or its pid file."""
+        try:
+            return self.recorded() is not None
+        except DamagedError:
+            return True
+
+    def remove(self, host: Host) -> None:
+        try:
+            self.stop(host)
+        except DamagedError:
+            for found in processes.ending_with(str(self._last_word)):
+                processes.stop(found)
+            host.remove(self._root / FOLDER / self._pid_file, below=self._root)
+        for name in host.entries(self.log.parent):
+            if name.startswith(self.log.name):
+                host.remove(self.log.parent / name, below=self._root)
 
     def last_lines(self, count: int) -> list[str]:
         return list(self.lines(count, follow=False, since=None))
 
     def lines(self, count: int | None, *, follow: bool, since: float | None) -> Iterator[str]:
         """The log's last lines, and what comes, until it is interrupted. `since` is in seconds since the epoch."""
-        if not self.log.exists():
+        try:
+            fd = files.open_own(self.log, self._root, os.O_RDONLY)
+        except OSError:
             return
-        with self.log.open("r", errors="replace") as stream:
+        with os.fdopen(fd, "r", errors="replace") as stream:
             kept = [line.rstrip("\n") for line in stream]
             if since is not None:
                 kept = _since(kept, since)

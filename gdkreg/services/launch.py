@@ -12,13 +12,19 @@ import yaml
 from gdkreg.config.settings import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import HostReader
-from gdkreg.plan.journal import FOLDER
+from gdkreg.plan.actions import is_pending
+from gdkreg.plan.state import FOLDER
 from gdkreg.resources import registry_config as config
 
 LABEL_ROOT = "gdkreg.root"
+LABEL_ID = "gdkreg.id"
 LABEL_DIGEST = "gdkreg.digest"
 # Distribution 3 floods its log without it.
 _ENVIRONMENT = {"OTEL_TRACES_EXPORTER": "none"}
+
+
+class NotMadeYetError(GdkregError):
+    """The plan makes it, so what runs now cannot be as it will have to be."""
 
 
 class Mount(msgspec.Struct, frozen=True):
@@ -32,6 +38,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
     root: Path
     name: str
+    id: str
     address: str
     port: int
     inside_port: int
@@ -66,17 +73,20 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(whole).hexdigest()[:16]
 
 
-def container_name(root: Path) -> str:
-    return f"gdkreg-registry-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
+def container_name(id_: str) -> str:
+    return f"gdkreg-registry-{id_[:8]}"
 
 
-def build(settings: Settings, host: HostReader) -> Launch:
-    """From the applied settings and the files that they made. Raises `GdkregError` where a file is missing."""
+def build(settings: Settings, id_: str, host: HostReader) -> Launch:
+    """From the applied settings and the files that they made; `id_` is the root's. Raises `GdkregError` where a file is
+    missing, `NotMadeYetError` where it is to be made first."""
     root, registry = settings.root, settings.registry
     path = root / "registry" / "config.yml"
     raw = host.read(path)
     if raw is None:
         raise GdkregError(f"{path} is missing", fix="gdkreg reconfigure")
+    if is_pending(raw):
+        raise NotMadeYetError(f"{path} is not made yet")
     try:
         parsed = yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError:
@@ -96,7 +106,8 @@ def build(settings: Settings, host: HostReader) -> Launch:
     tls = _tls_certificate(parsed)
     return Launch(
         root=root,
-        name=container_name(root),
+        name=container_name(id_),
+        id=id_,
         address=settings.address,
         port=registry.port,
         inside_port=registry.port,

@@ -6,24 +6,38 @@ import errno
 
 from gdkreg.errors import GdkregError
 from gdkreg.host import network
+from gdkreg.host.base import HostReader
+from gdkreg.plan.roots import Claim
 
 
-def is_taken(address: str, port: int, key: str) -> bool:
-    """Whether another program listens there. Raises `GdkregError` where nobody could; `key` names the port in gdk.yml."""
+def is_taken(address: str, port: int, key: str, host: HostReader) -> bool:
+    """Whether another program listens there. Raises `GdkregError` where nobody could; `key` names the port in gdk.yml.
+
+    An address that `host` shows, and the machine does not have yet, is one that the plan adds.
+    """
     error = network.can_bind(address, port)
     if error is None:
         return False
     if error.errno == errno.EADDRNOTAVAIL:
-        raise GdkregError(
-            f"{address} is not an address of this machine", why="the loopback alias is gone", fix="gdkreg reconfigure"
-        )
+        if not any(item.address == address for item in host.interfaces()):
+            raise GdkregError(
+                f"{address} is not an address of this machine", why="the loopback alias is gone", fix="gdkreg reconfigure"
+            )
+        return network.can_bind("0.0.0.0", port) is not None and network.port_holder(address, port) is not None
     if error.errno == errno.EACCES:
         raise GdkregError(f"port {port} needs root", why="ports below 1024 do", fix=f"gdkreg config set {key} {port + 5000}")
     return True
 
 
-def taken(address: str, port: int, key: str) -> GdkregError:
-    """The error that names the holder and another port."""
+def taken(address: str, port: int, key: str, claims: list[Claim]) -> GdkregError:
+    """The error that names the holder, a root of gdkreg's where it is one, and another port."""
+    for claim in claims:
+        if (claim.address, claim.port) == (address, port):
+            return GdkregError(
+                f"port {port} of {address} is held by the registry of {claim.path}",
+                why="two roots cannot listen on one place",
+                fix=f"gdkreg stop --root {claim.path}, or {move(port, key)}",
+            )
     holder = network.port_holder(address, port)
     who = f"{holder.name or 'a process'} (pid {holder.pid or 'unknown'})" if holder else "another program"
     gdk = "; it may be GDK's own: gdk stop registry" if holder and "registry" in holder.name else ""

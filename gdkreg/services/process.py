@@ -8,19 +8,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gdkreg.errors import GdkregError
-from gdkreg.host.base import Platform
-from gdkreg.plan.journal import FOLDER
+from gdkreg.host.base import Host, HostReader, Platform
 from gdkreg.services.daemon import Daemon
 from gdkreg.services.launch import Launch
 
 
-def find_binary(launch: Launch, platform: Platform) -> str | None:
+def find_binary(root: Path, binary: str | None, platform: Platform) -> str | None:
     """registry.bin, GDK's own build, then `registry` or `docker-registry` on PATH."""
     path = platform.env.get("PATH")
-    if launch.binary:
-        given = launch.root / os.path.expanduser(launch.binary)
-        return str(given) if os.access(given, os.X_OK) and given.is_file() else shutil.which(launch.binary, path=path)
-    built = launch.root / "container-registry" / "bin" / "registry"
+    if binary:
+        given = root / os.path.expanduser(binary)
+        return str(given) if os.access(given, os.X_OK) and given.is_file() else shutil.which(binary, path=path)
+    built = root / "container-registry" / "bin" / "registry"
     if os.access(built, os.X_OK):
         return str(built)
     return shutil.which("registry", path=path) or shutil.which("docker-registry", path=path)
@@ -31,10 +30,10 @@ class ProcessRuntime:
 
     name = "process"
 
-    def __init__(self, root: Path, launch: Callable[[], Launch], platform: Platform) -> None:
+    def __init__(self, root: Path, launch: Callable[[], Launch], host: HostReader) -> None:
         self._build = launch  # only what starts needs it: a broken configuration must not keep a registry running
-        self._platform = platform
-        self.daemon = Daemon(root / FOLDER, "registry")
+        self._platform = host.platform
+        self.daemon = Daemon(root, "registry", host, root / "registry" / "config.yml")
 
     @property
     def _launch(self) -> Launch:
@@ -45,7 +44,7 @@ class ProcessRuntime:
         return self._launch.digest(f"{binary} {os.stat(binary).st_mtime_ns}")
 
     def _binary(self) -> str:
-        binary = find_binary(self._launch, self._platform)
+        binary = find_binary(self._launch.root, self._launch.binary, self._platform)
         if binary is None:
             raise GdkregError(
                 "there is no registry binary",
@@ -56,18 +55,23 @@ class ProcessRuntime:
             )
         return binary
 
-    def start(self) -> None:
+    def check(self) -> None:
+        """Raises `GdkregError` where it cannot be run here."""
+        self._binary()
         uid, gid = self._launch.uid, self._launch.gid
         if uid not in {None, self._platform.uid} or gid not in {None, self._platform.gid}:
             raise GdkregError(
                 f"a process runs as you, not as {uid}:{gid}", fix="gdkreg config set registry.runtime docker, or registry.uid ''"
             )
+
+    def start(self, host: Host) -> None:
+        self.check()
         # REGISTRY_… of the caller's would silently change the configuration; AWS_CA_BUNDLE makes 2.8's s3 driver panic.
         env = {
             key: value for key, value in self._platform.env.items() if not key.startswith("REGISTRY_") and key != "AWS_CA_BUNDLE"
         }
         env |= {**self._launch.environment, **self._launch.overrides}
-        self.daemon.start([self._binary(), "serve", str(self._launch.config)], env, self.wanted())
+        self.daemon.start(host, [self._binary(), "serve", str(self._launch.config)], env, self.wanted())
 
     def running(self) -> str | None:
         return self.daemon.running()
@@ -78,11 +82,14 @@ class ProcessRuntime:
     def died(self) -> str:
         return self.daemon.died()
 
-    def stop(self) -> bool:
-        return self.daemon.stop()
+    def stop(self, host: Host) -> bool:
+        return self.daemon.stop(host)
 
-    def remove(self) -> None:
-        self.daemon.remove()
+    def remove(self, host: Host) -> None:
+        self.daemon.remove(host)
+
+    def exists(self) -> bool:
+        return self.daemon.exists()
 
     def rival(self) -> str:
         """A process has no containers to look through."""

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from gdkreg.config.settings import Settings
-from gdkreg.errors import GdkregError
-from gdkreg.host import files
-from gdkreg.host.base import Host
-from gdkreg.plan.journal import FOLDER
+from gdkreg.errors import DamagedError, GdkregError
+from gdkreg.host.base import Host, HostReader
+from gdkreg.plan import roots, state
+from gdkreg.plan.state import FOLDER
 from gdkreg.services import place, ready
-from gdkreg.services.launch import Launch, build
+from gdkreg.services.launch import Launch, NotMadeYetError, build
 from gdkreg.services.process import ProcessRuntime, find_binary
 
+if TYPE_CHECKING:
+    from gdkreg.engines.api import Api
+    from gdkreg.engines.detect import Engine
+
 PATIENCE = 30.0  # seconds until a registry that neither answers nor dies is given up
-_PORT = "registry.port"
+PORT = "registry.port"
 NOT_RUNNING = "stopped"
+_RECORD, _KINDS = "runtime", ("docker", "process")
+FindEngine = Callable[[], "tuple[Engine, Api | None]"]
 
 
 class Runtime(Protocol):
@@ -29,26 +36,25 @@ class Runtime(Protocol):
     name: str
 
     def running(self) -> str | None: ...
+    def exists(self) -> bool: ...
     def wanted(self) -> str: ...
     def describe(self) -> str: ...
-    def start(self) -> None: ...
+    def check(self) -> None: ...
+    def start(self, host: Host) -> None: ...
     def died(self) -> str: ...
-    def stop(self) -> bool: ...
-    def remove(self) -> None: ...
-    def rival(self) -> str: ...
+    def stop(self, host: Host) -> bool: ...
+    def remove(self, host: Host) -> None: ...
     def last_lines(self, count: int) -> list[str]: ...
     def lines(self, count: int | None, *, follow: bool, since: float | None) -> Iterator[str]: ...
 
 
-class Started(msgspec.Struct, frozen=True):
-    """What `start` did: "started", "recreated" or "already running", by which runtime and why that one."""
+class Choice(msgspec.Struct, frozen=True):
+    """The runtime to take and why that one; `pull`: its image has to be pulled first, else `otherwise` is taken."""
 
-    what: str
-    runtime: str
+    runtime: Any
     why: str
-    url: str
-    status: int
-    seconds: float
+    pull: bool = False
+    otherwise: Any = None
 
 
 class State(msgspec.Struct, frozen=True):
@@ -60,91 +66,88 @@ class State(msgspec.Struct, frozen=True):
     url: str = ""
     verdict: str = NOT_RUNNING
     current: bool = True
+    wanted: bool = False
 
 
 class Registry:
-    """The registry of one root. `settings` are the applied ones; `progress` is shown a pull."""
+    """The registry of one root. `settings` are the applied ones, or those of a plan; `host` then shows the plan's files."""
 
     def __init__(
         self,
         settings: Settings,
-        host: Host,
-        progress: Callable[[dict[str, Any]], None] | None = None,
+        id_: str,
+        host: HostReader,
+        find_engine: FindEngine | None = None,
         launch: Launch | None = None,
+        *,
+        certain: bool = True,
     ) -> None:
-        self._settings = settings
+        self.settings = settings
+        self._id = id_
         self._host = host
-        self._progress = progress or (lambda _: None)
-        self._record = settings.root / FOLDER / "runtime"
+        self._find_engine = find_engine
         self._launch = launch
-        self._asked: tuple[Any, str] | None = None
+        self._certain = certain  # whether the record can be relied on
 
     @property
     def launch(self) -> Launch:
         if self._launch is None:
-            self._launch = build(self._settings, self._host)
+            self._launch = build(self.settings, self._id, self._host)
         return self._launch
 
     # choosing
 
     def _process(self) -> ProcessRuntime:
-        return ProcessRuntime(self._settings.root, lambda: self.launch, self._host.platform)
+        return ProcessRuntime(self.settings.root, lambda: self.launch, self._host)
 
+    @functools.cached_property
     def _container(self) -> tuple[Any, str]:
         """The container runtime, or None and why not. The engine is asked once."""
-        if self._asked is None:
-            self._asked = self._ask_engine()
-        return self._asked
-
-    def _ask_engine(self) -> tuple[Any, str]:
-        from gdkreg.engines.detect import detect
+        from gdkreg.engines.detect import find
         from gdkreg.services.container import ContainerRuntime
 
-        engine, client = detect(self._host)
-        if client is None:
+        engine, api = self._find_engine() if self._find_engine else find(self._host)
+        if api is None:
             return None, engine.why
         if not engine.local:
             return None, f"the engine at {engine.endpoint.url} is not on this machine"
-        runtime = ContainerRuntime(self._settings.root, lambda: self.launch, self._host.platform, engine, client)
+        image = self.settings.registry.image
+        runtime = ContainerRuntime(self.settings.root, self._id, image, lambda: self.launch, self._host, engine, api)
         return runtime, f"{engine.kind} engine {engine.version}"
 
-    def choose(self, *, pull: bool = True) -> tuple[Runtime, str]:
-        """The runtime that gdk.yml asks for and why it is that one. Raises `GdkregError` where none can run."""
-        kind = self._settings.registry.runtime
+    def choose(self) -> Choice:
+        """What gdk.yml asks for. Raises `GdkregError` where nothing can run it."""
+        kind = self.settings.registry.runtime
         if kind == "process":
-            return self._process(), "registry.runtime is process"
-        container, why = self._container()
+            return Choice(self._process(), "registry.runtime is process")
+        container, why = self._container
+        binary = kind == "auto" and find_binary(self.settings.root, self.settings.registry.bin, self._host.platform)
         if container is not None:
             if container.has_image():
-                return container, why
-            if not pull:
-                return container, f"{why}, once the image {self.launch.image} is pulled"
-            try:
-                container.pull(self._progress)
-                return container, f"{why}, image pulled"
-            except GdkregError as error:
-                why = f"{error.what}: {error.why}" if error.why else error.what
-        if kind == "auto" and find_binary(self.launch, self._host.platform):
-            return self._process(), why
+                return Choice(container, why)
+            return Choice(container, why, pull=True, otherwise=self._process() if binary else None)
+        if binary:
+            return Choice(self._process(), why)
         fix = "start the engine, or gdkreg config set registry.runtime process"
-        if container is not None:
-            fix = f"docker pull {self.launch.image}, or name another: gdkreg config set registry.image IMAGE"
-        binary = "; nor is there a registry binary (gdkreg config set registry.bin PATH)" if kind == "auto" else ""
-        raise GdkregError("there is nothing to run the registry with", why=why + binary, fix=fix)
+        nor = "; nor is there a registry binary (gdkreg config set registry.bin PATH)" if kind == "auto" else ""
+        raise GdkregError("there is nothing to run the registry with", why=why + nor, fix=fix)
 
-    def _recorded(self) -> list[str]:
-        """The runtimes that were started and not removed, the last one first."""
-        return (self._host.read(self._record) or b"").decode().split()
+    def recorded(self) -> list[str]:
+        """The runtimes that were started and not removed, the last one first. Raises `DamagedError`."""
+        words = (state.read(self._host, self.settings.root, _RECORD) or b"").decode("utf-8", "replace").split()
+        if any(word not in _KINDS for word in words):
+            raise state.damaged(self.settings.root / FOLDER / _RECORD, "it is not what gdkreg writes")
+        return words
 
     def current(self) -> Runtime | None:
         """The runtime that was started last. Raises `GdkregError` where its engine does not answer; None before any start."""
-        kinds = self._recorded()
-        return self._runtime(kinds[0]) if kinds else None
+        kinds = self.recorded()
+        return self.runtime(kinds[0]) if kinds else None
 
-    def _runtime(self, kind: str) -> Runtime:
+    def runtime(self, kind: str) -> Runtime:
         if kind == "process":
             return self._process()
-        container, why = self._container()
+        container, why = self._container
         if container is None:
             raise GdkregError(
                 "cannot tell whether the registry's container runs", why=why, fix="start the engine, then the same command again"
@@ -152,55 +155,79 @@ class Registry:
         runtime: Runtime = container
         return runtime
 
+    def left_over(self) -> list[str]:
+        """The runtimes of which something may be there, for `down`: also where the record is damaged, or gone."""
+        try:
+            kinds = self.recorded()
+        except DamagedError:
+            return [kind for kind in _KINDS if self._may_exist(kind, unknown=True)]
+        return kinds if self._certain else [kind for kind in _KINDS if kind in kinds or self._may_exist(kind, unknown=False)]
+
+    def _may_exist(self, kind: str, *, unknown: bool) -> bool:
+        try:
+            return self.runtime(kind).exists()
+        except GdkregError:
+            return unknown and kind == "docker"
+
     # the verbs
 
-    def start(self) -> Started:
-        """Start, or replace what runs with other settings; returns once /v2/ answers. Raises `GdkregError`."""
-        begin = time.monotonic()
-        runtime, why = self.choose()
-        others = [kind for kind in self._recorded() if kind != runtime.name]
-        left = self._without(others)
-        running, wanted = runtime.running(), runtime.wanted()
-        if running == wanted and (answer := self._ask()).verdict == "ready":
-            return self._report("already running", runtime, why, begin, answer)
-        if running is not None:
-            runtime.stop()
-        address, port = self.launch.address, self.launch.port
-        if place.is_taken(address, port, _PORT):
-            raise self._port_taken(runtime, address, port)
-        self._check_storage()
-        files.write_whole(self._record, " ".join([runtime.name, *left]).encode(), mode=0o600, owner=None)
+    def is_current(self, runtime: Runtime) -> bool:
+        """Whether what runs is what would be started. Raises `GdkregError` where it could not be started."""
         try:
-            runtime.start()
-            answer = self._wait(runtime)
+            return runtime.running() == runtime.wanted() and self.ask().verdict == "ready"
+        except NotMadeYetError:
+            return False
+
+    def start(self, host: Host, choice: Choice) -> str:
+        """Start, or replace what runs with other settings; returns once /v2/ answers, with a word on it. Raises `GdkregError`."""
+        begin = time.monotonic()
+        runtime: Runtime = choice.runtime
+        if choice.otherwise is not None and not choice.runtime.has_image():
+            runtime, choice = choice.otherwise, Choice(choice.otherwise, f"{self.settings.registry.image} could not be pulled")
+        left = self._without([kind for kind in self.recorded() if kind != runtime.name], host)
+        if runtime.running() is not None:
+            runtime.stop(host)
+        address, port = self.launch.address, self.launch.port
+        if place.is_taken(address, port, PORT, host):
+            raise place.taken(address, port, PORT, roots.others(self.settings.root, host))
+        state.write(host, self.settings.root, _RECORD, " ".join([runtime.name, *left]).encode())
+        try:
+            runtime.start(host)
+            self._wait(runtime, host)
         except KeyboardInterrupt:
-            runtime.stop()  # so that «nothing was changed» is true
+            runtime.stop(host)  # so that nothing is left half started
             raise
-        return self._report("recreated" if running is not None else "started", runtime, why, begin, answer)
+        return f"at {self.launch.url} in {time.monotonic() - begin:.2f} s ({runtime.name}: {choice.why})"
 
-    def stop(self) -> bool:
-        """Stop it; False where it was not running."""
-        runtime = self.current()
-        self._without(self._recorded()[1:])
-        return runtime.stop() if runtime is not None else False
+    def stop(self, host: Host) -> None:
+        for kind in self.recorded():
+            self.runtime(kind).stop(host)
 
-    def _without(self, kinds: list[str]) -> list[str]:
+    def _without(self, kinds: list[str], host: Host) -> list[str]:
         """Remove what other runtimes hold: it would hold the port. What cannot be asked now is left, and kept in mind."""
         left = []
         for kind in kinds:
             try:
-                self._runtime(kind).remove()
+                self.runtime(kind).remove(host)
             except GdkregError:
                 left.append(kind)
         return left
 
-    def remove(self) -> bool:
-        """Stop it and remove its container, or its log; the images stay. False where there was nothing."""
-        kinds = self._recorded()
-        for kind in kinds:
-            self._runtime(kind).remove()
-        self._record.unlink(missing_ok=True)
-        return bool(kinds)
+    def remove(self, host: Host) -> None:
+        """Stop it and remove its container, or its log; the images stay. Raises `GdkregError` for what cannot be removed now,
+        once the rest is."""
+        problem: GdkregError | None = None
+        left = []
+        for kind in self.left_over():
+            try:
+                self.runtime(kind).remove(host)
+            except GdkregError as error:
+                left.append(kind)
+                problem = error
+        if problem is not None:
+            state.write(host, self.settings.root, _RECORD, " ".join(left).encode())
+            raise problem
+        host.remove(self.settings.root / FOLDER / _RECORD, below=self.settings.root)
 
     def state(self) -> State:
         """How it stands; an engine that does not answer, or a broken configuration, is part of the answer."""
@@ -208,19 +235,19 @@ class Registry:
             runtime = self.current()
             digest = runtime.running() if runtime is not None else None
         except GdkregError as error:
-            return State(False, "docker", f"unknown: {error.why or error.what}", self._url)
+            return State(False, "docker", f"unknown: {error.why or error.what}", self.url)
         if runtime is None or digest is None:
             detail = runtime.describe() if runtime is not None and runtime.name == "docker" else ""
-            return State(False, runtime.name if runtime else "", detail, self._url)
+            return State(False, runtime.name if runtime else "", detail, self.url)
         try:
-            current, verdict = digest == runtime.wanted(), self._ask().verdict
+            current, verdict = digest == runtime.wanted(), self.ask().verdict
         except GdkregError as error:  # the image, the binary or the configuration is gone; what runs goes on running
-            return State(True, runtime.name, runtime.describe(), self._url, error.what, False)
-        return State(True, runtime.name, runtime.describe(), self._url, verdict, current)
+            return State(True, runtime.name, runtime.describe(), self.url, error.what, False)
+        return State(True, runtime.name, runtime.describe(), self.url, verdict, current)
 
     @property
-    def _url(self) -> str:
-        return f"{self._settings.scheme}://{self._settings.address}:{self._settings.registry.port}"
+    def url(self) -> str:
+        return f"{self.settings.scheme}://{self.settings.address}:{self.settings.registry.port}"
 
     def lines(self, count: int | None, *, follow: bool, since: float | None) -> Iterator[str]:
         runtime = self.current()
@@ -230,64 +257,23 @@ class Registry:
 
     # on the way
 
-    def _ask(self) -> ready.Answer:
+    def ask(self) -> ready.Answer:
         launch = self.launch
         return ready.ask(launch.address, launch.port, launch.certificate)
 
-    def _report(self, what: str, runtime: Runtime, why: str, begin: float, answer: ready.Answer) -> Started:
-        return Started(what, runtime.name, why, self.launch.url, answer.status, round(time.monotonic() - begin, 3))
-
-    def _wait(self, runtime: Runtime) -> ready.Answer:
+    def _wait(self, runtime: Runtime, host: Host) -> None:
         deadline = time.monotonic() + PATIENCE
-        answer = self._ask()
-        while answer.verdict != "ready":
+        while (answer := self.ask()).verdict != "ready":
             if how := runtime.died():
                 raise self._failed("the registry died while starting", how, runtime)
             if time.monotonic() > deadline or answer.verdict in {"other certificate", "no tls"}:
-                runtime.stop()
+                runtime.stop(host)
                 raise self._failed(f"the registry does not answer at {self.launch.url}", answer.detail, runtime)
-            time.sleep(0.01)
-            answer = self._ask()
-        return answer
+            time.sleep(0.005)
 
     def _failed(self, what: str, why: str, runtime: Runtime) -> GdkregError:
         lines = _telling(runtime.last_lines(80))
         return GdkregError(what, why=why, fix="gdkreg tail registry --no-follow shows the whole log", details="\n".join(lines))
-
-    def _port_taken(self, runtime: Runtime, address: str, port: int) -> GdkregError:
-        if rival := runtime.rival():
-            return GdkregError(
-                f"port {port} is held by GDK's own registry, container {rival}",
-                why="both would serve the same storage",
-                fix="gdk stop registry (gdk start starts it again: gdk start rails-web and the like leave it off)",
-            )
-        if "AirTunes" in ready.ask(address, port, None).server:
-            switch = "switch off System Settings → General → AirDrop & Handoff → AirPlay Receiver"
-            return GdkregError(f"port {port} is held by AirPlay", fix=f"{switch}, or {place.move(port, _PORT)}")
-        return place.taken(address, port, _PORT)
-
-    def _check_storage(self) -> None:
-        import os
-
-        launch = self.launch
-        if not any(mount.source == launch.storage for mount in launch.mounts):
-            return  # another storage driver
-        if self._host.info(launch.storage) is None:
-            raise GdkregError(f"{launch.storage} is missing", fix="gdkreg reconfigure")
-        own = launch.uid in {None, self._host.platform.uid}
-        info = self._host.info(Path(os.path.realpath(launch.storage)))
-        writable = (
-            os.access(launch.storage, os.W_OK | os.X_OK)
-            if own
-            else info is not None and info.uid == launch.uid and info.mode & 0o300 == 0o300
-        )
-        if not writable:
-            user = launch.uid if launch.uid is not None else self._host.platform.uid
-            raise GdkregError(
-                f"{launch.storage} is not writable for user {user}",
-                why="every push would fail",
-                fix=f"sudo chown -R {user} {os.path.realpath(launch.storage)}; chmod u+rwx {os.path.realpath(launch.storage)}",
-            )
 
 
 def _telling(lines: list[str], count: int = 15) -> list[str]:
@@ -296,3 +282,32 @@ def _telling(lines: list[str], count: int = 15) -> list[str]:
     if panic is None:
         return lines[-count:]
     return lines[max(0, panic - 5) : panic + 1]
+
+
+def storage_problem(settings: Settings, host: HostReader) -> GdkregError | None:
+    """Why the registry could not store anything in its folder; None where it could."""
+    import os
+
+    storage = settings.root / "registry" / "storage"
+    given = settings.registry.config.get("storage")
+    if isinstance(given, dict) and set(given) - {"cache", "delete", "maintenance", "redirect", "tag", "filesystem"}:
+        return None  # another storage driver
+    info = host.info(storage)
+    if info is None:
+        return GdkregError(f"{storage} is missing", fix="gdkreg reconfigure")
+    real = Path(os.path.realpath(storage))
+    if not real.exists():
+        return None  # the plan makes it
+    wanted = host.platform.uid if settings.registry.uid == "" else int(settings.registry.uid)
+    if wanted == host.platform.uid:
+        writable = os.access(real, os.W_OK | os.X_OK)
+    else:
+        found = info if info.kind != "symlink" else host.info(real)
+        writable = found is not None and found.uid == wanted and found.mode & 0o300 == 0o300
+    if writable:
+        return None
+    return GdkregError(
+        f"{storage} is not writable for user {wanted}",
+        why="every push would fail",
+        fix=f"sudo chown -R {wanted} {real}; chmod u+rwx {real}",
+    )

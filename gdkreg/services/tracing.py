@@ -4,33 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
-
 from gdkreg.errors import GdkregError
 from gdkreg.host import processes
-from gdkreg.host.base import Host
-from gdkreg.plan.journal import FOLDER
+from gdkreg.host.base import Host, HostReader
+from gdkreg.plan import state
+from gdkreg.plan.state import FOLDER
 
-
-def _mark(root: Path) -> Path:
-    return root / FOLDER / "trace"
+_MARK = "trace"
 
 
 def begin(root: Path, host: Host) -> None:
-    host.write(_mark(root), msgspec.json.encode(processes.me()), mode=0o600)
+    state.write_value(host, root, _MARK, processes.me())
 
 
 def end(root: Path, host: Host) -> None:
-    host.remove(_mark(root))
+    host.remove(root / FOLDER / _MARK, below=root)
 
 
-def refuse_while_traced(root: Path) -> None:
+def refuse_while_traced(root: Path, host: HostReader) -> None:
     """Raises `GdkregError` while a trace runs: the registry is not where it belongs, and the trace puts it back at its end."""
-    try:
-        running = msgspec.json.decode(_mark(root).read_bytes(), type=processes.Running)
-    except (OSError, msgspec.DecodeError):
-        return
-    if processes.is_alive(running):
+    running = state.read_as(host, root, _MARK, processes.Running)
+    if running is not None and processes.is_alive(running):
         raise GdkregError(
             "a trace of this registry is running", why=f"pid {running.pid}", fix=f"end it with Ctrl-C, or kill {running.pid}"
         )

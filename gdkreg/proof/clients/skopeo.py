@@ -53,7 +53,7 @@ class Skopeo:
         path = self._folder / "auth.json"
         auths = {}
         if token:
-            known = credentials(self._settings, self._host.platform.env)
+            known = credentials(self._settings, self._host)
             if known is None:
                 raise BrokenError(f"{self.name} needs a user's password", "GDKREG_USER=NAME GDKREG_PASSWORD=… gdkreg verify")
             auths = {self._settings.authority: {"auth": base64.b64encode(":".join(known).encode()).decode()}}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from gdkreg.config.values import is_ipv4, is_loopback
 from gdkreg.engines.trust import hint
-from gdkreg.errors import GdkregError
 from gdkreg.plan.reconcile import Note
-from gdkreg.root import Root, Standing
+from gdkreg.verbs import standing
+from gdkreg.verbs.root import Root, Standing
 
 
 def examine(root: Root) -> list[Standing]:
@@ -15,11 +17,12 @@ def examine(root: Root) -> list[Standing]:
         fix = "gdkreg config set registry.enabled true"
         return [Standing("registry", [Note("off", "registry.enabled is false in gdk.yml", fix)])]
     return [
+        *(item for item in standing.status_of_root(root)),
         *root.standings(),
         Standing("gdk.yml", [_unapplied(root)]),
         Standing("engine", _engine(root)),
         Standing("name", _name(root)),
-        Standing("registry", _registry(root)),
+        *_services(root),
     ]
 
 
@@ -68,21 +71,16 @@ def _name(root: Root) -> list[Note]:
     return [Note("error", f"{name} leads to {', '.join(found)}, not to {wanted} alone", "gdkreg reconfigure --take-over")]
 
 
-def _registry(root: Root) -> list[Note]:
-    from gdkreg.services.registry import Registry
-
+def _services(root: Root) -> list[Standing]:
+    """Whoever calls the doctor wants them to run: one that does not is broken."""
     if root.applied is None:
-        return [Note("off", "not set up")]
-    try:
-        state = Registry(root.applied, root.host).state()
-    except GdkregError as error:
-        return [Note("error", error.what, error.fix)]
-    if not state.running:
-        return [Note("off", f"stopped {state.detail}".strip(), "gdkreg start registry")]
-    if state.verdict != "ready":
-        fix = "gdkreg reconfigure" if state.verdict == "no route" else "gdkreg tail registry --no-follow"
-        fix = fix if state.current else "gdkreg start"
-        return [Note("error", f"it runs ({state.detail}) but {state.url} gives: {state.verdict}", fix)]
-    if not state.current:
-        return [Note("warning", "it runs with older settings", "gdkreg start")]
-    return [Note("ok", f"{state.url} ({state.runtime}: {state.detail})")]
+        return []
+    found = []
+    for name, state in standing.states(root).items():
+        note = standing.note_of(name, state)
+        found.append(Standing(name, [msgspec.structs.replace(note, level="error") if note.level == "off" else note]))
+    return found
+
+
+def is_broken(findings: list[Standing]) -> bool:
+    return any(note.level in {"error", "changed"} for standing in findings for note in standing.notes)

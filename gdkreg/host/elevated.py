@@ -1,0 +1,70 @@
+"""Files that only root may change, through sudo: one fixed argv each, the content on stdin."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from gdkreg.errors import GdkregError
+from gdkreg.host import commands, files
+from gdkreg.host.signals import uninterrupted
+
+
+def write(path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | None) -> None:
+    """As `files.write_whole`: beside the target and renamed; in place where it is a mount point."""
+    target = Path(os.path.realpath(path))
+    fresh = str(files.temporary(target))
+    uid, gid = owner or (0, 0)
+    # Whatever lies at this name is not ours: a link there would be followed by root.
+    must(["rm", "-f", fresh], path)
+    try:
+        if commands.run_as_root(["test", "-e", str(target)]).code == 0:
+            must(["cp", "-p", str(target), fresh], path)  # owner, mode and attributes come along
+        else:
+            must(["install", "-m", "600", "-o", str(uid), "-g", str(gid), "/dev/null", fresh], path)
+        if owner is not None:
+            must(["chown", f"{uid}:{gid}", fresh], path)
+        must(["chmod", f"{mode:o}", fresh], path)
+        must(["dd", f"of={fresh}", "conv=fsync", "status=none"], path, stdin=content)
+        moved = commands.run_as_root(["mv", "-f", fresh, str(target)])
+        if moved.code != 0:
+            if "busy" not in moved.err:
+                raise _refused(moved.err, path)
+            with uninterrupted():
+                _in_place(target, content)
+    finally:
+        commands.run_as_root(["rm", "-f", fresh])
+
+
+def _in_place(target: Path, content: bytes) -> None:
+    """Never truncated first: the old bytes keep their blocks until the new ones are there."""
+    old = commands.read_as_root(str(target))
+    try:
+        _overwrite(target, content)
+    except GdkregError:
+        try:
+            _overwrite(target, old)
+        except GdkregError as again:
+            raise files.torn(target, OSError(errno.EIO, again.why)) from None
+        raise
+
+
+def _overwrite(target: Path, content: bytes) -> None:
+    must(["dd", f"of={target}", "conv=notrunc,fsync", "status=none"], target, stdin=content)
+    must(["truncate", "-s", str(len(content)), str(target)], target)
+
+
+def must(argv: list[str], path: Path, stdin: bytes = b"") -> None:
+    """Raises `GdkregError` where the command fails, `NeedsRootError` where sudo says no."""
+    done = commands.run_as_root(argv, stdin=stdin)
+    if done.code != 0:
+        raise _refused(done.err or f"{argv[0]} exited with {done.code}", path)
+
+
+def _refused(said: str, path: Path) -> GdkregError:
+    """What a command of root's said, as the sentence that our own system call would have given."""
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EPERM):
+        if os.strerror(number) in said:
+            return files.explain(OSError(number, said), path)
+    return GdkregError(f"cannot write {path}", why=said.strip().splitlines()[-1] if said.strip() else "it was refused")

@@ -1,0 +1,84 @@
+"""A verb's list, its outcome and the proof's hops as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gdkreg.plan import diff
+from gdkreg.plan.actions import Control, Step, sentence
+from gdkreg.report import out
+
+if TYPE_CHECKING:
+    from gdkreg.plan.outcome import Item, Outcome
+
+MARKS = {
+    "ok": ("✓", "green"),
+    "changed": ("~", "yellow"),
+    "warning": ("!", "yellow"),
+    "error": ("✗", "red"),
+    "off": ("-", "dim"),
+}
+_HOPS = {"ok": ("✓", "green"), "broken": ("✗", "red"), "skipped": ("-", "dim"), "absent": ("-", "yellow")}
+
+
+def text_of(step: Step) -> str:
+    return sentence(step.action)
+
+
+def planned(item: Item) -> str:
+    return f"  {item.text}{'  [as root]' if item.action.as_root else ''}"
+
+
+def done(item: Item) -> list[str]:
+    """An action that was tried, as rows: what came of it only where that is more than «done»."""
+    if item.status == "left":
+        rows = [f"{out.colored('✗', 'red')} left: {item.text}"]
+        rows += [f"    {item.detail}"] if item.detail and item.detail not in item.text else []
+        return rows + ([f"    {item.fix}"] if item.fix else [])
+    if item.status == "skipped":
+        return [f"  {item.text}: skipped{', ' + item.detail if item.detail else ''}"]
+    if item.detail and isinstance(item.action, Control):
+        return [f"  {item.action.verb} {item.action.service}: {item.detail}"]
+    return [planned(item)]
+
+
+def show(outcome: Outcome, *, nothing: str, done: str) -> None:
+    """The outcome of a verb whose steps were told while they were done; of a dry run the whole list."""
+    if outcome.dry_run:
+        _show_list(outcome, nothing)
+        return
+    if not outcome.items:
+        out.line(nothing)
+    elif done:
+        out.line(done)
+    elif outcome.changes or outcome.left:
+        left = f"; {len(outcome.left)} left" if outcome.left else ""
+        out.line(f"Done: {outcome.changes} {'change' if outcome.changes == 1 else 'changes'}{left}.")
+    for note in outcome.notes:
+        out.line(note)
+    if outcome.next:
+        out.line(f"Next: {outcome.next}")
+
+
+def _show_list(outcome: Outcome, nothing: str) -> None:
+    resource = ""
+    for item in outcome.items:
+        if item.step.resource != resource:
+            resource = item.step.resource
+            out.line(out.colored(resource, "bold"))
+        out.line(planned(item))
+        if text := diff.of(item.action):
+            out.diff(text)
+        if item.status == "left" and item.fix:
+            out.line(f"    {item.fix}")
+    if not outcome.items:
+        out.line(nothing)
+    for note in outcome.notes:
+        out.line(note)
+
+
+def show_hop(client: str, hop: Any) -> None:
+    mark, color = _HOPS[hop.verdict]
+    out.line(f"{out.colored(mark, color)} {client}  {hop.name:<9} {hop.detail}  {out.colored(f'{hop.ms:.0f} ms', 'dim')}")
+    if hop.remedy:
+        out.line(f"    {hop.remedy}")

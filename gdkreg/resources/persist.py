@@ -1,0 +1,180 @@
+"""`registry.persist`: the systemd units or launchd plists that bring back at boot what ran: alias, registry and issuer."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import msgspec
+
+from gdkreg.host import support
+from gdkreg.host.base import HostReader, Platform
+from gdkreg.plan.actions import Action, Fact, MakeFolder, RunCommand
+from gdkreg.plan.ledger import Entry
+from gdkreg.plan.reconcile import Note, foreign
+from gdkreg.resources.owned import FileState, OwnedFiles
+
+SYSTEMD = Path("/etc/systemd/system")
+_BOOTED = Path("/run/systemd/system")  # as sd_booted(3) tells
+LAUNCHD = Path("/Library/LaunchDaemons")
+MARK = b"Written by gdkreg"
+
+
+class Unit(msgspec.Struct, frozen=True):
+    """One unit or plist. `link` is what `systemctl enable` makes; launchd needs none, it reads the folder."""
+
+    path: Path
+    content: bytes
+    link: Path | None
+    as_root: bool
+    reason: str
+
+    def systemctl(self, verb: str) -> RunCommand:
+        assert self.link is not None
+        words = ("systemctl", verb) if self.as_root else ("systemctl", "--user", verb)
+        on = verb == "enable"
+        return RunCommand(
+            argv=(*words, self.path.name),
+            fact=Fact(kind="unit", target=str(self.link), before="" if on else "enabled", after="enabled" if on else ""),
+            reason=self.reason if on else "no longer wanted",
+            as_root=self.as_root,
+            may_fail=not on,
+        )
+
+
+def alias_unit(address: str, platform: Platform) -> Unit:
+    """What adds the alias at boot; it needs root on both systems."""
+    if platform.system == "darwin":
+        text = support.text("dev.gdkreg.loopback.plist").replace("@ADDRESS@", address)
+        return Unit(LAUNCHD / f"dev.gdkreg.loopback.{address}.plist", text.encode(), None, True, "the alias comes back at boot")
+    text = support.text("gdkreg-loopback.service").replace("@ADDRESS@", address)
+    name = f"gdkreg-loopback-{address}.service"
+    link = SYSTEMD / "multi-user.target.wants" / name
+    return Unit(SYSTEMD / name, text.encode(), link, True, "the alias comes back at boot")
+
+
+def services_unit(
+    root: Path, id_: str, address: str, command: Sequence[str], platform: Platform, user: str, *, system: bool
+) -> Unit:
+    """What starts at boot what ran before: of the system where the alias is the system's too, else of the user."""
+    reason = "registry and issuer come back at boot"
+    if platform.system == "darwin":
+        words = "\n".join(f"    <string>{escape(word)}</string>" for word in command)
+        text = support.text("dev.gdkreg.services.plist").replace("@ID@", id_).replace("@ARGUMENTS@", words)
+        path = platform.home / "Library/LaunchAgents" / f"dev.gdkreg.{id_}.plist"
+        return Unit(path, text.encode(), None, False, reason)
+    name, folder = f"gdkreg-{id_}.service", SYSTEMD if system else platform.home / ".config/systemd/user"
+    target = "multi-user.target" if system else "default.target"
+    values = {
+        "@ROOT@": _escaped(str(root)),
+        "@ADDRESS@": address,
+        "@USER@": f"User={user}\n" if system and platform.uid != 0 else "",
+        "@ENVIRONMENT@": f'"HOME={_escaped(str(platform.home))}"',
+        "@COMMAND@": _escaped(shlex.join(command)),
+        "@TARGET@": target,
+    }
+    text = support.text("gdkreg-services.service")
+    for word, value in values.items():
+        text = text.replace(word, value)
+    return Unit(folder / name, text.encode(), folder / f"{target}.wants" / name, system, reason)
+
+
+def _escaped(text: str) -> str:
+    """systemd.unit(5): % begins a specifier."""
+    return text.replace("%", "%%")
+
+
+class PersistState(msgspec.Struct, frozen=True):
+    """Each unit's file and whether it is enabled, files of former units, folders that are there, and whether this machine
+    could start any."""
+
+    files: list[FileState]
+    enabled: list[bool]
+    former: list[FileState]
+    missing: list[Path]
+    possible: bool
+
+
+class Persist(msgspec.Struct, frozen=True):
+    """`units` are wanted while `wanted`; another root wants those of `shared` too."""
+
+    units: tuple[Unit, ...]
+    platform: Platform
+    wanted: bool
+    files: OwnedFiles
+    shared: frozenset[Path] = frozenset()
+    name: str = "persist"
+
+    def inspect(self, host: HostReader) -> PersistState:
+        paths = {unit.path for unit in self.units}
+        files = [self.files.inspect(host, unit.path) for unit in self.units]
+        return PersistState(
+            files=files,
+            enabled=[unit.link is None or host.info(unit.link) is not None for unit in self.units],
+            former=[self.files.inspect(host, path) for path in self.files.ours() if path not in paths],
+            missing=[folder for unit in self.units for folder in self._folders(unit) if host.info(folder) is None],
+            possible=self.platform.system == "darwin" or host.info(_BOOTED) is not None,
+        )
+
+    def _folders(self, unit: Unit) -> list[Path]:
+        """Those in the user's home may not be there yet."""
+        home = self.platform.home
+        return [folder for folder in reversed(unit.path.parents) if folder.is_relative_to(home) and folder != home]
+
+    def plan(self, state: PersistState, present: bool) -> list[Action]:
+        wanted = present and self.wanted
+        actions: list[Action] = []
+        for unit, file, enabled in zip(self.units, state.files, state.enabled, strict=True):
+            if wanted or unit.path in self.shared:
+                continue
+            removal = self.files.release(file)
+            if unit.link is not None and enabled and file.owned is not None:
+                actions.append(unit.systemctl("disable"))
+            actions += removal
+        for file in state.former:
+            if self.platform.system == "linux":
+                actions.append(self._unit_of(file.path).systemctl("disable"))
+            actions += self.files.release(file)
+        if not (wanted and state.possible):
+            return actions
+        actions += [MakeFolder(path=folder, reason="holds the unit") for folder in dict.fromkeys(state.missing)]
+        for unit, file, enabled in zip(self.units, state.files, state.enabled, strict=True):
+            actions += self.files.write(file, unit.content, unit.reason, mode=0o644, as_root=unit.as_root)
+            if not enabled:
+                actions.append(unit.systemctl("enable"))
+        return actions
+
+    def _unit_of(self, path: Path) -> Unit:
+        """A unit of ours, by its file's place."""
+        target = "multi-user.target" if path.parent == SYSTEMD else "default.target"
+        return Unit(path, b"", path.parent / f"{target}.wants" / path.name, path.parent == SYSTEMD, "no longer wanted")
+
+    def back(self, entry: Entry, host: HostReader) -> list[Action]:
+        if entry.kind != "unit":
+            return self.files.back(entry, host)
+        link = Path(entry.target)
+        unit = self._unit_of(link.parent.parent / link.name)
+        if unit.link != link or not self.files.mine(unit.path):
+            raise foreign(entry)
+        stands = host.info(link) is not None
+        if stands == bool(entry.after):
+            return [unit.systemctl("disable" if entry.after else "enable")]
+        return []
+
+    def notes(self, state: PersistState) -> list[Note]:
+        if not self.wanted:
+            return [Note("off", "nothing is brought back at boot")]
+        if not state.possible:
+            fix = "gdkreg reconfigure and gdkreg start after a reboot"
+            return [Note("warning", "no systemd here, so nothing is brought back at boot", fix)]
+        wrong = [
+            str(unit.path)
+            for unit, file, enabled in zip(self.units, state.files, state.enabled, strict=True)
+            if file.content != unit.content or not enabled
+        ]
+        if wrong:
+            half = " (only half would come back)" if len(wrong) < len(self.units) else ""
+            return [Note("changed", f"{', '.join(wrong)} is not as it should be{half}", "gdkreg reconfigure")]
+        return [Note("ok", ", ".join(unit.path.name for unit in self.units))]

@@ -1,0 +1,234 @@
+"""The services of one root: what starting and stopping them would do, as a list, and the doing of each."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from gdkreg.config.settings import Settings
+from gdkreg.errors import GdkregError
+from gdkreg.host.base import Host, HostReader, digest
+from gdkreg.plan import ledger, roots
+from gdkreg.plan.actions import Control, Step
+from gdkreg.plan.journal import Journal
+from gdkreg.services import place, ready
+from gdkreg.services.registry import PORT, Choice, FindEngine, Registry, State, storage_problem
+
+if TYPE_CHECKING:
+    from gdkreg.services.auth import Auth
+
+Name = Literal["registry", "auth"]
+NAMES: tuple[Name, ...] = ("auth", "registry")
+
+
+class Services:
+    """`settings` are the ones to run with, `before` those that run now; `host` shows the machine as it will be by then."""
+
+    def __init__(
+        self, settings: Settings, before: Settings | None, host: HostReader, journal: Journal, find_engine: FindEngine
+    ) -> None:
+        self.settings = settings
+        self._before = before
+        self._host = host
+        self._journal = journal
+        self._find_engine = find_engine
+        self._choice: Choice | None = None
+
+    @functools.cached_property
+    def registry(self) -> Registry:
+        certain = self._journal.problem is None and bool(self._journal.entries)
+        return Registry(self.settings, self._journal.identity.id, self._host, self._find_engine, certain=certain)
+
+    @functools.cached_property
+    def auth(self) -> Auth:
+        from gdkreg.services.auth import Auth
+
+        return Auth(self.settings, self._host)
+
+    def enabled(self) -> list[Name]:
+        return ["auth", "registry"] if self.auth.wanted else ["registry"]
+
+    def meant(self, name: Name) -> str:
+        """What was asked of a service last: "running", "stopped", or "" before any start."""
+        entries = [entry for entry in self._journal.entries if entry.kind == "service" and entry.target == name]
+        return entries[-1].after if entries else ""
+
+    # planning
+
+    def start(self, names: Sequence[Name]) -> list[Step]:
+        """Raises `GdkregError` for all that would keep one of them from starting."""
+        steps: list[Step] = []
+        if "auth" not in names and not self.auth.wanted:
+            steps += self.stop(["auth"], "it is not wanted any more")
+        for name in NAMES:
+            if name in names:
+                steps += [Step(name, control) for control in (self._start_auth() if name == "auth" else self._start_registry())]
+        return steps
+
+    def _start_auth(self) -> list[Control]:
+        self.auth.check_wanted()
+        if self.auth.is_current():
+            return []
+        runs = self.auth.runs
+        self._refuse_where_taken(self.settings.auth_port, "registry.auth_port", lambda: None)
+        reason = f"it ran with older settings; {self.auth.url}" if runs else self.auth.url
+        verb: Literal["recreate", "start"] = "recreate" if runs else "start"
+        return [Control(service="auth", verb=verb, reason=reason, before="running" if runs else "stopped", after="running")]
+
+    def _start_registry(self) -> list[Control]:
+        choice = self._choice = self.registry.choose()
+        runtime = choice.runtime
+        others = [kind for kind in self.registry.recorded() if kind != runtime.name]
+        runs = runtime.running() is not None
+        if runs and not others and self.registry.is_current(runtime):
+            return []
+        runtime.check()
+        self._refuse_where_taken(self.settings.registry.port, PORT, lambda: self._refuse_rival(runtime))
+        if problem := storage_problem(self.settings, self._host):
+            raise problem
+        ran = runs or any(self._runs(kind) for kind in others)
+        why = "it ran with older settings; " if runs else "it ran otherwise; " if ran else ""
+        controls = [self._pull(choice)] if choice.pull else []
+        verb: Literal["recreate", "start"] = "recreate" if ran else "start"
+        before = "running" if ran else "stopped"
+        reason = f"{why}{self.registry.url}, {runtime.name}: {choice.why}"
+        return [*controls, Control(service="registry", verb=verb, reason=reason, before=before, after="running")]
+
+    def _pull(self, choice: Choice) -> Control:
+        reason = f"the image {self.settings.registry.image} is not here"
+        reason += "; where it cannot be pulled, the binary is taken" if choice.otherwise else ""
+        return Control(service="registry", verb="pull", reason=reason)
+
+    def _runs(self, kind: str) -> bool:
+        try:
+            return self.registry.runtime(kind).running() is not None
+        except GdkregError:
+            return False
+
+    def _refuse_where_taken(self, port: int, key: str, refuse: Callable[[], None]) -> None:
+        """What our own services hold now they give up by then."""
+        address = self.settings.address
+        if (address, port) in self._held() or not place.is_taken(address, port, key, self._host):
+            return
+        refuse()
+        if key == PORT and "AirTunes" in ready.ask(address, port, None).server:
+            switch = "switch off System Settings → General → AirDrop & Handoff → AirPlay Receiver"
+            raise GdkregError(f"port {port} is held by AirPlay", fix=f"{switch}, or {place.move(port, key)}")
+        raise place.taken(address, port, key, roots.others(self.settings.root, self._host))
+
+    def _held(self) -> set[tuple[str, int]]:
+        held: set[tuple[str, int]] = set()
+        if self._before is not None:
+            if self.auth.runs:
+                held.add((self._before.address, self._before.auth_port))
+            if any(self._runs(kind) for kind in self.registry.recorded()):
+                held.add((self._before.address, self._before.registry.port))
+        return held
+
+    def _refuse_rival(self, runtime: Any) -> None:
+        if runtime.name != "docker":
+            return
+        name, root = runtime.rival(self.settings.address, self.settings.registry.port)
+        port = self.settings.registry.port
+        if root:
+            raise GdkregError(
+                f"port {port} of {self.settings.address} is held by the registry of {root}",
+                why=f"container {name}",
+                fix=f"gdkreg stop --root {root}, or {place.move(port, PORT)}",
+            )
+        if name:
+            raise GdkregError(
+                f"port {port} is held by GDK's own registry, container {name}",
+                why="both would serve the same storage",
+                fix="gdk stop registry (gdk start starts it again: gdk start rails-web and the like leave it off)",
+            )
+
+    def stop(self, names: Sequence[Name], reason: str = "asked for") -> list[Step]:
+        """Only what runs is stopped. Raises `GdkregError` where that cannot be told."""
+        steps = []
+        for name in reversed(NAMES):
+            runs = name in names and (self.auth.runs if name == "auth" else self._registry_runs())
+            if runs:
+                steps.append(Step(name, Control(service=name, verb="stop", reason=reason, before="running", after="stopped")))
+        return steps
+
+    def _registry_runs(self) -> bool:
+        return any(self.registry.runtime(kind).running() is not None for kind in self.registry.recorded())
+
+    def restart(self, names: Sequence[Name]) -> list[Step]:
+        """Raises `GdkregError` where it could not be started again; then it is not stopped either."""
+        steps = self.start(names)
+        started = {step.action.service for step in steps if isinstance(step.action, Control)}
+        for name in NAMES:
+            if name in names and name not in started:
+                control = Control(service=name, verb="recreate", reason="asked for", before="running", after="running")
+                steps.append(Step(name, control))
+        return steps
+
+    def remove(self) -> list[Step]:
+        """Everything that is there of them, the images not."""
+        steps = []
+        if self.registry.left_over():
+            before = "running" if any(self._runs(kind) for kind in self.registry.left_over()) else "stopped"
+            steps.append(Step("registry", Control(service="registry", verb="remove", reason="no longer wanted", before=before)))
+        if self.auth.exists():
+            before = "running" if self.auth.runs else "stopped"
+            steps.append(Step("auth", Control(service="auth", verb="remove", reason="no longer wanted", before=before)))
+        return steps
+
+    # doing
+
+    def perform(self, control: Control, host: Host, progress: Callable[[dict[str, Any]], None]) -> str:
+        """One step of a list of above; a word on what came of it. Raises `GdkregError`."""
+        if control.service == "auth":
+            return self._perform_auth(control.verb, host)
+        registry = self.registry
+        if control.verb == "pull":
+            return self._pulled(registry, progress)
+        if control.verb in {"start", "recreate"}:
+            return registry.start(host, registry.choose())
+        (registry.remove if control.verb == "remove" else registry.stop)(host)
+        return ""
+
+    def _pulled(self, registry: Registry, progress: Callable[[dict[str, Any]], None]) -> str:
+        choice = registry.choose()
+        try:
+            choice.runtime.pull(progress)
+        except GdkregError as error:
+            if choice.otherwise is None:
+                raise
+            return f"{error.what}: {error.why}" if error.why else error.what
+        return "pulled"
+
+    def _perform_auth(self, verb: str, host: Host) -> str:
+        if verb in {"start", "recreate"}:
+            self.auth.start(host)
+            return f"at {self.auth.url}"
+        (self.auth.remove if verb == "remove" else self.auth.stop)(host)
+        return ""
+
+    # how they stand
+
+    def states(self) -> dict[str, State]:
+        import msgspec
+
+        found: dict[str, State] = {"registry": self.registry.state()}
+        if self.auth.wanted or self.auth.runs:
+            found["auth"] = self.auth.state()
+        return {
+            name: msgspec.structs.replace(state, wanted=self.meant("auth" if name == "auth" else "registry") == "running")
+            for name, state in found.items()
+        }
+
+
+def refuse_foreign_configuration(journal: Journal, host: HostReader) -> None:
+    """What was applied last is started, and nothing that somebody else put in its place. Raises `GdkregError`."""
+    path = ledger.place(journal.root, "@/registry/config.yml")
+    owned = journal.owned().get(path)
+    if owned is not None and digest(host.read(path)) != owned.written:
+        raise GdkregError(
+            f"{path} is not as gdkreg wrote it",
+            why="somebody else wrote over it, perhaps gdk reconfigure",
+            fix="gdkreg reconfigure",
+        )

@@ -1,0 +1,119 @@
+"""config set, user add, user remove: gdk.yml, with every other byte as the user wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gdkreg.config import edit, settings
+from gdkreg.config.source import parse
+from gdkreg.errors import ConfigError
+from gdkreg.plan.actions import Step, WriteFile
+from gdkreg.plan.outcome import Listener, Outcome
+from gdkreg.plan.preview import Preview
+from gdkreg.verbs.root import Root
+from gdkreg.verbs.work import SILENT, Work
+
+Entries = list[dict[str, Any]]
+_BOM = b"\xef\xbb\xbf"
+
+
+def config_set(root: Root, key: str, value: str, listener: Listener = SILENT, *, dry_run: bool = False) -> Outcome:
+    """Set one key in gdk.yml; nothing else is changed until reconfigure."""
+    import yaml
+
+    known = settings.known_keys()
+    if key not in known and not key.startswith("registry.config"):
+        raise no_such_key(key, known)
+    try:
+        wanted = yaml.safe_load(value)
+    except yaml.YAMLError:
+        wanted = value
+    wanted = "" if wanted is None and value == "" else wanted
+
+    def change(path: Path, text: str) -> str:
+        try:
+            return edit.set_value(path, text, tuple(key.split(".")), wanted)
+        except ConfigError as error:
+            what = f"{key}: {error.what.partition(': ')[2] or error.what}"
+            raise ConfigError(what, why=error.why, fix=f"write {key}: {value} into {path} by hand") from None
+
+    outcome = _edit(root, "config set", key, change, listener, dry_run=dry_run)
+    outcome.data |= {"key": key, "value": wanted}
+    if outcome.items and not dry_run:
+        outcome.next = "gdkreg reconfigure"
+    return outcome
+
+
+def user_add(root: Root, entry: dict[str, Any], listener: Listener = SILENT, *, dry_run: bool = False) -> Outcome:
+    """Write a user of the stand-in issuer, with a bcrypt hash; the running issuer takes it at once."""
+    name = entry["name"]
+    before: Entries = []
+
+    def change(given: Entries) -> Entries:
+        before[:] = given
+        return [*[item for item in given if item.get("name") != name], entry]
+
+    outcome = _edit_users(root, "user add", f"user {name}", change, listener, dry_run=dry_run)
+    outcome.data |= {"user": name, "replaced": any(item.get("name") == name for item in before), "first": not before}
+    if not dry_run:
+        outcome.next = f"gdkreg login -u {name}"
+        if not before:
+            outcome.notes.append(
+                "! gdk.yml names users now, so the first user counts no longer: gdkreg user add developer --admin"
+            )
+    return outcome
+
+
+def user_remove(root: Root, name: str, listener: Listener = SILENT, *, dry_run: bool = False) -> Outcome:
+    """Take a user out of gdk.yml."""
+
+    def change(given: Entries) -> Entries:
+        kept = [item for item in given if item.get("name") != name]
+        if len(kept) == len(given):
+            raise ConfigError(f"there is no user {name}", fix="gdkreg user list")
+        return kept
+
+    outcome = _edit_users(root, "user remove", f"user {name} goes", change, listener, dry_run=dry_run)
+    outcome.data["user"] = name
+    return outcome
+
+
+def _edit_users(
+    root: Root, command: str, reason: str, change: Callable[[Entries], Entries], listener: Listener, *, dry_run: bool
+) -> Outcome:
+    def rewrite(path: Path, text: str) -> str:
+        source = parse(path, text.encode())
+        given = list((source.values.get("registry") or {}).get("users") or [])
+        return edit.set_list(path, text, ("registry", "users"), change(given))
+
+    return _edit(root, command, reason, rewrite, listener, dry_run=dry_run)
+
+
+def _edit(
+    root: Root, command: str, reason: str, change: Callable[[Path, str], str], listener: Listener, *, dry_run: bool
+) -> Outcome:
+    """Rewrite gdk.yml; what comes out has to be a gdk.yml that holds."""
+    path = root.path / "gdk.yml"
+
+    def plan(preview: Preview) -> list[Step]:
+        before = preview.read(path) or b""
+        parse(path, before)
+        bom = _BOM if before.startswith(_BOM) else b""
+        after = bom + change(path, before.decode("utf-8-sig")).encode()
+        settings.resolve(root.path, *settings.filled(parse(path, after), root.host))
+        if after == before:
+            return []
+        info = root.host.info(path.resolve()) if root.host.info(path) else None
+        mode = info.mode if info else 0o644
+        return [Step("gdk.yml", WriteFile(path=path, content=after, reason=reason, before=before, mode=mode, release=True))]
+
+    return Work(root, command, listener, bare=True).carry_out(plan, dry_run=dry_run)
+
+
+def no_such_key(key: str, known: list[str]) -> ConfigError:
+    import difflib
+
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return ConfigError(f"there is no key {key}" + (f"; did you mean {near[0]}?" if near else ""), fix="gdkreg config list")

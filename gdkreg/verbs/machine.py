@@ -1,0 +1,286 @@
+"""reconfigure, up, down, undo: the machine as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from gdkreg.config.values import is_loopback
+from gdkreg.errors import DamagedError
+from gdkreg.plan import reconcile, roots
+from gdkreg.plan.actions import Control, RemoveFolder, Step, WriteFile, target
+from gdkreg.plan.executor import Executor
+from gdkreg.plan.ledger import Entry
+from gdkreg.plan.outcome import Listener, Outcome
+from gdkreg.plan.preview import Preview
+from gdkreg.plan.state import FOLDER
+from gdkreg.resources.hosts import HOSTS
+from gdkreg.services.tracing import refuse_while_traced
+from gdkreg.verbs import proving
+from gdkreg.verbs.logins import log_out, logouts
+from gdkreg.verbs.root import Root
+from gdkreg.verbs.work import SILENT, Work, pulls_first
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_NOW = "the registry runs with this configuration"
+
+
+def reconfigure(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Outcome:
+    """Make the machine match gdk.yml; with `registry.enabled` false, take back what was set up."""
+    if not root.enabled:
+        outcome = _take_back(root, "reconfigure", listener, dry_run=dry_run)
+        outcome.data["enabled"] = False
+        outcome.next = "gdkreg config set registry.enabled true"
+        return outcome
+    root.decide_issuer()
+
+    def plan(preview: Preview) -> list[Step]:
+        root.refuse_other_claims()
+        return reconcile.plan(root.catalog().all(), preview, present=True)
+
+    work = Work(root, "reconfigure", listener)
+    outcome = work.carry_out(plan, dry_run=dry_run, check=lambda: root.catalog().all(), claim=True)
+    outcome.data["enabled"] = True
+    if outcome.changes and not dry_run:
+        _tell_first_user(root, outcome)
+        outcome.next = _next(root)
+    return outcome
+
+
+def _next(root: Root) -> str:
+    assert root.applied is not None
+    state = root.services(root.applied).registry.state()
+    if not state.running:
+        return "gdkreg start"
+    return _NOW if state.current else "gdkreg start (it runs with the configuration of before)"
+
+
+def _tell_first_user(root: Root, outcome: Outcome) -> None:
+    """The first user's password is told once, when it is made."""
+    from gdkreg.resources.first_user import read_first
+
+    made = [item for item in outcome.items if item.step.resource == "first_user" and isinstance(item.action, WriteFile)]
+    first = read_first(root.path, root.host) if made else None
+    if first is not None:
+        where = f"kept in {root.path / FOLDER / 'first_user'}; gdkreg login takes it from there"
+        outcome.notes.append(f"First user: {first.name}, password {first.password} ({where})")
+
+
+def up(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Outcome:
+    """reconfigure, trust, runner-patch, start and the proof, in one go; refused as a whole before the first change."""
+    if not root.enabled:
+        raise root.disabled()
+    refuse_while_traced(root.path, root.host)
+    root.decide_issuer()
+    runner, notes = _one_runner(root)
+    root.options = root.options.also(trust=root.settings.registry.self_signed, runner=runner)
+    hops: dict[str, Any] = {}
+
+    def plan(preview: Preview) -> list[Step]:
+        root.refuse_other_claims()
+        files = reconcile.plan(root.catalog().all(), preview, present=True)
+        services = root.services(root.settings, preview)
+        pulls, started = pulls_first(services.start(services.enabled()))
+        steps = [*pulls, *files, *started]
+        return [*steps, Step("proof", proving.control(root.settings))] if steps else []
+
+    work = Work(root, "up", listener)
+    work.settings = root.settings
+    work.controls["prove"] = lambda _: proving.prove(root, hops, listener)
+    outcome = work.carry_out(plan, dry_run=dry_run, check=lambda: root.catalog().all(), claim=True)
+    outcome.notes += notes
+    outcome.data |= {"authority": root.settings.authority, "verify": hops}
+    if not dry_run:
+        _tell_first_user(root, outcome)
+        _ready(root, outcome)
+    return outcome
+
+
+def _one_runner(root: Root) -> tuple[Path | None, list[str]]:
+    """The runner file that `up` patches, if it is clear which, and what to say where it is not."""
+    from gdkreg.resources.runner_config import has_docker_runner, usual_places
+
+    found = usual_places(root.settings, root.host)
+    if len(found) > 1:
+        return None, [f"! {len(found)} runner files are here; patch the one you mean: gdkreg runner-patch {found[0]}"]
+    if found and not has_docker_runner(found[0], root.host):
+        return None, [f"- {found[0]} holds no Docker runner, so nothing is patched there"]
+    return (found[0] if found else None), []
+
+
+def _ready(root: Root, outcome: Outcome) -> None:
+    """What can be done now, and the one thing that is still to do."""
+    import shutil
+
+    from gdkreg.verbs.logins import is_logged_in
+
+    outcome.notes += trust_hints(root)
+    settings = root.settings
+    client = next((name for name in ("docker", "podman") if shutil.which(name, path=root.host.platform.env.get("PATH"))), "")
+    push = f"{client} push {settings.authority}/NAME"
+    if not client:
+        outcome.next = (
+            f"a container client; there is none on this machine. The registry answers at {settings.scheme}://{settings.authority}"
+        )
+    elif settings.registry.auth_enabled and not is_logged_in(root, client):
+        outcome.next = f"gdkreg login{'' if client == 'docker' else f' --client {client}'}, then {push}"
+    elif any(isinstance(item.action, WriteFile) and item.action.path == HOSTS for item in outcome.items):
+        outcome.next = f"{push} (in 5 seconds: so long Docker may remember /etc/hosts as it was)"
+    else:
+        outcome.next = push
+
+
+def trust_hints(root: Root) -> list[str]:
+    """What only the user can do so that the engine takes the registry."""
+    from gdkreg.engines.trust import hint, places
+
+    if root.settings.registry.self_signed:
+        notes = [hint(root.engine), *(place.then for place in places(root.engine, root.host.platform))]
+        return [f"! {text}" for text in notes if text]
+    if is_loopback(root.settings.address):
+        return []
+    name = root.settings.authority
+    return [f'! without TLS Docker takes it only with "insecure-registries": ["{name}"] in daemon.json']
+
+
+def down(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Outcome:
+    """Take back everything of ours but the images. What cannot be taken back now is left, told, and kept in mind."""
+    return _take_back(root, "down", listener, dry_run=dry_run)
+
+
+def _take_back(root: Root, command: str, listener: Listener, *, dry_run: bool) -> Outcome:
+    def plan(preview: Preview) -> list[Step]:
+        refuse_while_traced_leniently(root)
+        steps = [*logouts(root), *root.services(root.applied or root.settings, preview).remove()]
+        steps += reconcile.plan(root.catalog().outside_state(), preview, present=False, lenient=True)
+        steps += _folders(root, preview)
+        return [*steps, *_own_folder(root, steps)]
+
+    work = Work(root, command, listener, keep_going=True)
+    work.settings = root.applied or root.settings
+    work.controls["logout"] = lambda control: log_out(root, control)
+    outcome = work.carry_out(plan, dry_run=dry_run)
+    if not dry_run and not outcome.left and root.host.info(root.path / FOLDER) is None:
+        roots.forget(root.host, root.path)
+    storage = root.path / "registry" / "storage"
+    outcome.data["images"] = str(storage) if root.host.info(storage) else ""
+    if outcome.left:
+        outcome.next = f"gdkreg {command}, once what is left can be taken back"
+    return outcome
+
+
+def refuse_while_traced_leniently(root: Root) -> None:
+    """A damaged mark must not keep `down` from its work."""
+    try:
+        refuse_while_traced(root.path, root.host)
+    except DamagedError:
+        return
+
+
+def _folders(root: Root, preview: Preview) -> list[Step]:
+    """Folders of ours that no resource asked for any more, where nothing is in them by now."""
+    steps = []
+    for entry in reversed(list(root.journal.facts("folder").values())):
+        path = _place(root, entry)
+        if not entry.after or path.is_relative_to(root.path / FOLDER) or preview.info(path) is None or preview.entries(path):
+            continue
+        owner = root.catalog().owner(entry)
+        if owner is not None and owner.back(entry, preview):
+            action = RemoveFolder(path=path, reason="empty", as_root=entry.as_root)
+            preview.take(action)
+            steps.append(Step(entry.resource, action))
+    return steps
+
+
+def _place(root: Root, entry: Entry) -> Path:
+    from gdkreg.plan import ledger
+
+    return ledger.place(root.path, entry.target)
+
+
+def _own_folder(root: Root, steps: Sequence[Step]) -> list[Step]:
+    """`.gdkreg` itself, unless it still holds what an edited file was before."""
+    folder = root.path / FOLDER
+    if root.host.info(folder) is None or not root.identity.known:
+        return []
+    handled = {target(step.action) for step in steps}
+    kept = [
+        path
+        for path, owned in root.journal.owned().items()
+        if not path.is_relative_to(folder) and owned.resource != "hosts" and str(path) not in handled
+    ]
+    if kept:
+        return []
+    return [Step("gdkreg", RemoveFolder(path=folder, reason="journal, backups and logs", whole=True))]
+
+
+def undo(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Outcome:
+    """Take back what the last run changed; what ran before it runs again as it did."""
+    last: list[Entry] = []
+
+    def plan(preview: Preview) -> list[Step]:
+        refuse_while_traced(root.path, root.host)
+        last[:] = root.journal.last_run()
+        steps = _stopped_again(root, last)
+        changes = [entry for entry in last if entry.kind != "service"]
+        steps += reconcile.back(changes, root.catalog().owner, preview)
+        return steps + _started_again(root, last, preview, steps)
+
+    def skip(executor: Executor) -> None:
+        acted = {item.step.undoes for item in executor.items}
+        for entry in last:
+            if entry.key not in acted:
+                executor.skip(entry)
+
+    work = Work(root, "undo", listener)
+    outcome = work.carry_out(plan, dry_run=dry_run, finish=skip)
+    outcome.data["undid"] = last[0].command if last else ""
+    if last and not dry_run:
+        outcome.next = _after_undo(root)
+    return outcome
+
+
+def _stopped_again(root: Root, last: Sequence[Entry]) -> list[Step]:
+    """What the run started is stopped; where it set the root up, nothing afterwards would know of what runs."""
+    first = any(entry.resource == "applied" and not entry.before for entry in last)
+    services = root.services(root.applied or root.settings)
+    if first:
+        return services.remove()
+    steps = []
+    for entry in reversed(last):
+        if entry.kind == "service" and entry.before == "stopped" and entry.after == "running":
+            control = Control(service=entry.target, verb="stop", reason="undo", before="running", after="stopped")
+            steps.append(Step(entry.resource, control, undoes=entry.key))
+    return steps
+
+
+def _started_again(root: Root, last: Sequence[Entry], preview: Preview, steps: Sequence[Step]) -> list[Step]:
+    """What the run stopped is started; what runs otherwise than the settings of then say is recreated."""
+    settings = root.applied_in(preview)
+    if settings is None:
+        return []
+    stopped = {entry.target: entry for entry in last if entry.kind == "service" and entry.after == "stopped"}
+    services = root.services(settings, preview)
+    gone = {step.action.service for step in steps if isinstance(step.action, Control)}
+    found: list[Step] = []
+    for step in services.start([name for name in services.enabled() if name not in gone]):
+        action = step.action
+        if isinstance(action, Control) and (action.before == "running" or action.service in stopped or action.verb == "pull"):
+            entry = stopped.get(action.service)
+            found.append(Step(step.resource, action, undoes=entry.key if entry else ""))
+    return found
+
+
+def _after_undo(root: Root) -> str:
+    if root.applied is None:
+        return "gdkreg up sets it up again"
+    left = root.unapplied()
+    return f"gdk.yml still says {_said(left[0])}; gdkreg reconfigure would apply it" if left else ""
+
+
+def _said(difference: str) -> str:
+    """ "key: old → new" as "key: new"."""
+    key, _, change = difference.partition(": ")
+    return f"{key}: {change.rpartition(' → ')[2]}" if change else key

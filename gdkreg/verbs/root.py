@@ -1,0 +1,223 @@
+"""One root: a folder with its gdk.yml, what was applied of it, and what is known of it."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gdkreg.config import settings as configuration
+from gdkreg.config.settings import Settings
+from gdkreg.config.source import Source
+from gdkreg.errors import ConfigError, DamagedError, GdkregError
+from gdkreg.host.base import Host, HostReader
+from gdkreg.options import Options
+from gdkreg.plan import roots, state
+from gdkreg.plan.journal import Journal
+from gdkreg.plan.reconcile import Note, Resource
+from gdkreg.plan.roots import Identity
+from gdkreg.resources import applied
+
+if TYPE_CHECKING:
+    from gdkreg.engines.api import Api
+    from gdkreg.engines.detect import Engine
+    from gdkreg.engines.trust import Place
+    from gdkreg.resources.catalog import Catalog
+    from gdkreg.services.services import Services
+
+NO_OPTIONS = Options()
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How one managed thing stands, for `status` and `doctor`."""
+
+    name: str
+    notes: list[Note]
+
+
+class Root:
+    """`options` is what the command line adds to gdk.yml. With `lenient` whatever is damaged, gdk.yml too, is done without."""
+
+    def __init__(self, path: Path, host: Host, options: Options = NO_OPTIONS, *, lenient: bool = False) -> None:
+        self.path = path
+        self.host = host
+        self.options = options
+        self._lenient = lenient
+        self.settings: Settings = self._settings()
+        if self.settings.registry.token_issuer == "auto" and self.applied is not None:
+            self.settings = msgspec.structs.replace(self.settings, issuer=self.applied.issuer)
+
+    def _settings(self) -> Settings:
+        try:
+            return configuration.load(self.path, self.host)
+        except ConfigError:
+            if not self._lenient or not self.identity.known:
+                raise
+            nothing = Source(self.path / "gdk.yml", {}, {})
+            return self.applied or configuration.resolve(self.path, nothing, {})
+
+    # what is known
+
+    @functools.cached_property
+    def identity(self) -> Identity:
+        return roots.identify(self.path, self.host)
+
+    @functools.cached_property
+    def journal(self) -> Journal:
+        return Journal(self.path, self.host, self.identity, lenient=self._lenient)
+
+    @functools.cached_property
+    def applied(self) -> Settings | None:
+        """The settings of the last reconfigure."""
+        return self.applied_in(self.host)
+
+    def applied_in(self, host: HostReader) -> Settings | None:
+        """The same on a machine as a plan makes it. Raises `DamagedError`."""
+        if not self.identity.known and host is self.host:
+            return None
+        try:
+            return applied.read(self.path, host)
+        except DamagedError:
+            if not self._lenient:
+                raise
+            return None
+
+    def read_again(self) -> None:
+        """What another run did while this one waited counts."""
+        for name in ("journal", "applied", "identity"):
+            self.__dict__.pop(name, None)
+
+    @property
+    def in_force(self) -> Settings | None:
+        """What was applied, with the users of gdk.yml: the issuer reads those at once."""
+        if self.applied is None:
+            return None
+        registry = msgspec.structs.replace(self.applied.registry, users=self.settings.registry.users)
+        return msgspec.structs.replace(self.applied, registry=registry)
+
+    def set_up(self) -> Settings:
+        """What was applied. Raises `GdkregError` before the first reconfigure."""
+        if self.applied is not None:
+            return self.applied
+        if not self.enabled:
+            raise self.disabled()
+        foreign = self.identity.foreign
+        why = f"{self.path / state.FOLDER} is not used: {foreign}" if foreign else "there was no reconfigure"
+        raise GdkregError("this machine is not set up yet", why=why, fix="gdkreg reconfigure")
+
+    @property
+    def enabled(self) -> bool:
+        return self.settings.registry.enabled
+
+    def disabled(self) -> GdkregError:
+        fix = "gdkreg config set registry.enabled true; gdkreg reconfigure"
+        return GdkregError("registry.enabled is false in gdk.yml, so nothing starts", fix=fix)
+
+    def unapplied(self) -> list[str]:
+        return applied.differences(self.applied, self.settings) if self.applied else []
+
+    # the machine
+
+    @functools.cached_property
+    def found_engine(self) -> tuple[Engine, Api | None]:
+        from gdkreg.engines.detect import find
+
+        return find(self.host)
+
+    @property
+    def engine(self) -> Engine:
+        return self.found_engine[0]
+
+    def _trust_places(self) -> list[Place]:
+        from gdkreg.engines.trust import places
+
+        return places(self.engine, self.host.platform)
+
+    def catalog(self, settings: Settings | None = None, **options: object) -> Catalog:
+        """The resources, for these settings (else gdk.yml's) and with changed options."""
+        from gdkreg.resources.catalog import Catalog
+
+        wanted = msgspec.structs.replace(self.options, **options) if options else self.options
+        return Catalog(settings or self.settings, self.host, self.journal, self._trust_places, wanted)
+
+    def services(self, settings: Settings, host: HostReader | None = None) -> Services:
+        """The services as `settings` want them, on the machine as `host` shows it."""
+        from gdkreg.services.services import Services
+
+        return Services(settings, self.applied, host or self.host, self.journal, lambda: self.found_engine)
+
+    def decide_issuer(self) -> None:
+        """With `token_issuer: auto`, ask GitLab whether it answers; other commands go by what was applied."""
+        if self.settings.registry.token_issuer != "auto" or not self.settings.registry.auth_enabled:
+            return
+        from gdkreg.services.auth import choose_issuer
+
+        issuer = choose_issuer(self.settings)
+        self.settings = msgspec.structs.replace(self.settings, issuer="local" if issuer == "local" else "gitlab")
+
+    def refuse_other_claims(self) -> None:
+        """Raises `GdkregError` where another root serves the same name and port: its trust would be replaced by ours."""
+        for claim in roots.others(self.path, self.host):
+            if claim.authority == self.settings.authority:
+                raise GdkregError(
+                    f"{claim.authority} is the registry of {claim.path}",
+                    why="engines know one certificate for a name and port",
+                    fix=f"gdkreg down --root {claim.path}, or another registry.host or registry.port here",
+                )
+
+    # writing itself down
+
+    def begin(self) -> None:
+        """Write the root down, before anything else of it is made; and settle what a killed run left open."""
+        claim = msgspec.structs.replace(self.identity.claim, path=str(self.path))
+        if not self.identity.known or self.identity.former:
+            roots.write(self.host, claim)
+            state.write(self.host, self.path, "id", claim.id.encode())
+        elif self.host.info(self.path / state.FOLDER / "id") is None:
+            state.write(self.host, self.path, "id", claim.id.encode())
+        state.prepare(self.host, self.path)
+        self.journal.recover()
+
+    def claim(self) -> None:
+        """Write down what this root holds, for the others to see."""
+        now, settings, facts = self.identity.claim, self.settings, self.journal.facts("address")
+        same = [claim for claim in [now, *roots.others(self.path, self.host)] if claim.address == settings.address]
+        alias = settings.address in facts or any(claim.alias for claim in same)
+        wanted = msgspec.structs.replace(
+            now,
+            path=str(self.path),
+            address=settings.address,
+            port=settings.registry.port,
+            authority=settings.authority,
+            alias=alias,
+        )
+        if wanted != now or self.identity.former:
+            roots.write(self.host, wanted)
+
+    # how it stands
+
+    def standings(self) -> list[Standing]:
+        return [self._standing(item) for item in self.catalog().all()]
+
+    def _standing(self, item: Resource) -> Standing:
+        """One thing that cannot be looked at must not hide the others."""
+        try:
+            return Standing(item.name, item.notes(item.inspect(self.host)))
+        except GdkregError as error:
+            return Standing(item.name, [Note("error", f"{error.what}: {error.why}" if error.why else error.what, error.fix)])
+
+
+def open_root(
+    start: Path | None = None, host: Host | None = None, options: Options = NO_OPTIONS, *, lenient: bool = False
+) -> Root:
+    """The root at a folder with a gdk.yml (or below one). Raises `ConfigError`."""
+    from gdkreg.host.machine import Machine
+
+    machine = host or Machine()
+    return Root(configuration.find_root(start or Path.cwd(), machine), machine, options, lenient=lenient)
+
+
+def find(start: Path, given: Path | None, host: Host, options: Options = NO_OPTIONS, *, lenient: bool = False) -> Root:
+    return Root(configuration.find_root(start, host, given), host, options, lenient=lenient)
