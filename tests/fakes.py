@@ -17,6 +17,8 @@ class FakeHost:
         self.platform = Platform(system, uid, uid, Path(home), env or {})
         self.files: dict[Path, bytes] = {}
         self.infos: dict[Path, FileInfo] = {Path("/"): FileInfo("folder", 0o755, 0, 0)}
+        for folder in (*reversed(Path(home).parents), Path(home)):
+            self.infos.setdefault(folder, FileInfo("folder", 0o755, uid, uid))
         self.answers: dict[tuple[str, ...], Completed] = {}
         self.net = [Interface("lo" if system == "linux" else "lo0", "127.0.0.1", 8)]
         self.neighbours: set[str] = set()
@@ -104,6 +106,7 @@ class FakeHost:
         owner: tuple[int, int] | None = None,
         as_root: bool = False,
         below: Path | None = None,
+        full: bool = False,
     ) -> None:
         self._may(as_root)
         self._refuse_link(path, below)

@@ -19,10 +19,11 @@ class Boundary(TyperGroup):
     """The one place that catches `GdkregError` and Ctrl-C."""
 
     def invoke(self, ctx: Any) -> Any:
+        json = "--json" in [*ctx.args, *getattr(ctx, "_protected_args", ())]
         try:
             return super().invoke(ctx)
         except GdkregError as problem:
-            told(problem)
+            told(problem, json=json)
             raise typer.Exit(problem.exit_code) from None
         except KeyboardInterrupt:
             from gdkreg.cli.session import interrupted
@@ -36,22 +37,22 @@ class Boundary(TyperGroup):
             raise typer.Exit(0) from None
         except Exception as bug:
             usage = getattr(bug, "exit_code", None)
-            if usage is not None and "--json" in sys.argv:
-                told(GdkregError(str(getattr(bug, "message", bug)), fix="gdkreg --help"))
+            if usage is not None and json:
+                told(GdkregError(str(getattr(bug, "message", bug)), fix="gdkreg --help"), json=True)
                 raise typer.Exit(usage) from None
             if usage is not None or os.environ.get("GDKREG_TRACEBACK"):
                 raise  # Typer's own usage errors; and a developer who wants to see
             fix = "please report it; GDKREG_TRACEBACK=1 shows where it happened"
-            told(GdkregError("this is a bug in gdkreg", why=f"{type(bug).__name__}: {bug}", fix=fix))
+            told(GdkregError("this is a bug in gdkreg", why=f"{type(bug).__name__}: {bug}", fix=fix), json=json)
             raise typer.Exit(FAILED) from None
 
 
-def told(problem: GdkregError) -> None:
+def told(problem: GdkregError, *, json: bool) -> None:
     """An error for a person on stderr; with --json for a program on stdout, with what was done by then."""
     from gdkreg.report import out
 
     out.passing("")
-    if "--json" in sys.argv:
+    if json:
         done = problem.outcome.as_data() if problem.outcome is not None else {}
         out.as_json({**done, "error": problem.as_data()})
     else:

@@ -95,10 +95,12 @@ class Host(HostReader, Protocol):
         owner: tuple[int, int] | None = None,
         as_root: bool = False,
         below: Path | None = None,
+        full: bool = False,
     ) -> None:
         """Replace or make a file whole: a reader sees the old bytes or the new ones, never a part.
 
-        A file that cannot be renamed over (a bind mount) is written in place.
+        A file that cannot be renamed over (a bind mount) is written in place; with `full` also one that grows no longer, where
+        the disk has no room for a second one.
         """
 
     def remove(self, path: Path, *, as_root: bool = False, below: Path | None = None) -> None: ...

@@ -8,26 +8,26 @@ from pathlib import Path
 
 from gdkreg.errors import GdkregError
 from gdkreg.host import commands, files
+from gdkreg.host.base import Completed
 from gdkreg.host.signals import uninterrupted
 
 
-def write(path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | None) -> None:
-    """As `files.write_whole`: beside the target and renamed; in place where it is a mount point."""
+def write(path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | None, full: bool = False) -> None:
+    """As `files.write_whole`: beside the target and renamed; in place where it is a mount point, or with `full` the disk is."""
     target = Path(os.path.realpath(path))
     fresh = str(files.temporary(target))
-    uid, gid = owner or (0, 0)
     # Whatever lies at this name is not ours: a link there would be followed by root.
     must(["rm", "-f", fresh], path)
     try:
-        if commands.run_as_root(["test", "-e", str(target)]).code == 0:
-            must(["cp", "-p", str(target), fresh], path)  # owner, mode and attributes come along
-        else:
-            must(["install", "-m", "600", "-o", str(uid), "-g", str(gid), "/dev/null", fresh], path)
-        if owner is not None:
-            must(["chown", f"{uid}:{gid}", fresh], path)
-        must(["chmod", f"{mode:o}", fresh], path)
-        must(["dd", f"of={fresh}", "conv=fsync", "status=none"], path, stdin=content)
-        moved = commands.run_as_root(["mv", "-f", fresh, str(target)])
+        try:
+            _beside(target, fresh, content, mode, owner)
+            moved = commands.run_as_root(["mv", "-f", fresh, str(target)])
+        except GdkregError as error:
+            old = commands.read_as_root(str(target)) if full and _is_full(error) else b""
+            if len(old) < len(content) or not old:
+                raise
+            moved = Completed(1, "", "busy")
+            must(["rm", "-f", fresh], path)
         if moved.code != 0:
             if "busy" not in moved.err:
                 raise _refused(moved.err, path)
@@ -35,6 +35,22 @@ def write(path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | Non
                 _in_place(target, content)
     finally:
         commands.run_as_root(["rm", "-f", fresh])
+
+
+def _is_full(error: GdkregError) -> bool:
+    return any(files.explain(OSError(number, ""), Path("/")).why == error.why for number in files.FULL)
+
+
+def _beside(target: Path, fresh: str, content: bytes, mode: int, owner: tuple[int, int] | None) -> None:
+    uid, gid = owner or (0, 0)
+    if commands.run_as_root(["test", "-e", str(target)]).code == 0:
+        must(["cp", "-p", str(target), fresh], target)  # owner, mode and attributes come along
+    else:
+        must(["install", "-m", "600", "-o", str(uid), "-g", str(gid), "/dev/null", fresh], target)
+    if owner is not None:
+        must(["chown", f"{uid}:{gid}", fresh], target)
+    must(["chmod", f"{mode:o}", fresh], target)
+    must(["dd", f"of={fresh}", "conv=fsync", "status=none"], target, stdin=content)
 
 
 def _in_place(target: Path, content: bytes) -> None:

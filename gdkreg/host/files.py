@@ -13,8 +13,7 @@ from gdkreg.errors import DamagedError, GdkregError
 from gdkreg.host.base import Kind
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
-# Where renaming cannot be done: over a mount point, and on a full disk, where the old file's own blocks are still there.
-_IN_PLACE = {errno.EBUSY, errno.ENOSPC, errno.EDQUOT}
+FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def temporary(target: Path) -> Path:
@@ -45,10 +44,13 @@ def folder_of(path: Path, below: Path | None) -> Iterator[tuple[int, str]]:
         os.close(fd)
 
 
-def write_whole(path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | None, below: Path | None = None) -> None:
+def write_whole(
+    path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | None, below: Path | None = None, full: bool = False
+) -> None:
     """Write beside the target, fsync, rename. Owner and attributes of a file that is there stay; `owner` None keeps the owner.
 
-    A target that cannot be renamed over is written in place; then what was meant has to stand in the journal before.
+    A target that cannot be renamed over (EBUSY) is written in place; then what was meant has to stand in the journal before.
+    With `full` that is done on a full disk too, with content that is no longer than the file is.
     """
     try:
         with folder_of(path, below) as (folder, name):
@@ -57,7 +59,8 @@ def write_whole(path: Path, content: bytes, *, mode: int, owner: tuple[int, int]
             try:
                 _write_beside(folder, name, content, mode, owner)
             except OSError as error:
-                if error.errno not in _IN_PLACE or not _fits(folder, name, content, error):
+                no_room = full and error.errno in FULL and _fits(folder, name, content)
+                if error.errno != errno.EBUSY and not no_room:
                     raise
                 _write_in_place(folder, name, content, path)
     except OSError as error:
@@ -71,10 +74,10 @@ def _is_link(folder: int, name: str) -> bool:
         return False
 
 
-def _fits(folder: int, name: str, content: bytes, error: OSError) -> bool:
+def _fits(folder: int, name: str, content: bytes) -> bool:
     """On a full disk only what is no longer than before needs no new block."""
     try:
-        return error.errno == errno.EBUSY or os.stat(name, dir_fd=folder).st_size >= len(content)
+        return os.stat(name, dir_fd=folder).st_size >= len(content)
     except OSError:
         return False
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from gdkreg.errors import GdkregError
-from gdkreg.host import commands, elevated, files
+from gdkreg.host import commands, files
 from gdkreg.host.base import Completed, FileInfo, Interface, Platform
 
 
@@ -112,14 +112,19 @@ class Machine:
         owner: tuple[int, int] | None = None,
         as_root: bool = False,
         below: Path | None = None,
+        full: bool = False,
     ) -> None:
         if self._elevate(as_root):
-            elevated.write(path, content, mode=mode, owner=owner)
+            from gdkreg.host import elevated
+
+            elevated.write(path, content, mode=mode, owner=owner, full=full)
         else:
-            files.write_whole(path, content, mode=mode, owner=owner, below=below)
+            files.write_whole(path, content, mode=mode, owner=owner, below=below, full=full)
 
     def remove(self, path: Path, *, as_root: bool = False, below: Path | None = None) -> None:
         if self._elevate(as_root):
+            from gdkreg.host import elevated
+
             elevated.must(["rm", "-f", str(path)], path)
             return
         try:
@@ -140,6 +145,8 @@ class Machine:
         below: Path | None = None,
     ) -> None:
         if self._elevate(as_root):
+            from gdkreg.host import elevated
+
             uid, gid = owner or (0, 0)
             elevated.must(["install", "-d", "-m", f"{mode:o}", "-o", str(uid), "-g", str(gid), str(path)], path)
             return
@@ -163,6 +170,8 @@ class Machine:
         if self.entries(path):
             return False
         if self._elevate(as_root):
+            from gdkreg.host import elevated
+
             elevated.must(["rmdir", str(path)], path)
             return True
         try:

@@ -104,7 +104,8 @@ class Executor:
             raise
         if detail is None:
             self._close(entry)
-            return Item(step=step, status="skipped", detail="it is not empty" if isinstance(action, RemoveFolder) else "")
+            whole = isinstance(action, RemoveFolder) and action.whole
+            return Item(step=step, status="skipped", detail="it knows what is left" if whole else "it is not empty")
         if entry is not None and self._journal is not None:
             self._journalled(self._journal.finish, entry)
         return Item(step=step, status="done", detail=detail)
@@ -237,13 +238,23 @@ class Executor:
         if isinstance(action, WriteFile):
             owner = action.owner if action.owner not in {None, (-1, -1)} else (mine if action.before is None else None)
             with uninterrupted():
-                host.write(action.path, after or b"", mode=action.mode, owner=owner, as_root=action.as_root, below=below)
+                host.write(
+                    action.path,
+                    after or b"",
+                    mode=action.mode,
+                    owner=owner,
+                    as_root=action.as_root,
+                    below=below,
+                    full=self._keep_going,
+                )
         elif isinstance(action, RemoveFile):
             host.remove(action.path, as_root=action.as_root, below=below)
         elif isinstance(action, MakeFolder):
             host.make_folder(action.path, mode=action.mode, owner=action.owner or mine, as_root=action.as_root, below=below)
         elif isinstance(action, RemoveFolder):
             if action.whole:
+                if any(item.status == "left" for item in self.items):
+                    return None
                 host.remove_tree(action.path)
             elif not host.remove_folder(action.path, as_root=action.as_root):
                 return None

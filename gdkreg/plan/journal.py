@@ -152,7 +152,7 @@ class Journal:
             return None
         ahead, back = _alike(now, new), _alike(now, old)
         # The new bytes up to some place and the old ones, or none, behind it; or the same while the old were written back.
-        is_torn = now[ahead:] in {b"", old[ahead:]} or now[back:] == new[back:]
+        is_torn = now[ahead:] in {b"", old[ahead:]} or (now[back:] != b"" and now[back:] == new[back:])
         return Torn(entry, path, now, old) if is_torn else None
 
     @property

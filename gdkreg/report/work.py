@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gdkreg.plan import diff
-from gdkreg.plan.actions import Control, Step, sentence
+from gdkreg.plan.actions import Control, Leave, Step, sentence
 from gdkreg.report import out
 
 if TYPE_CHECKING:
@@ -32,14 +32,21 @@ def planned(item: Item) -> str:
 def done(item: Item) -> list[str]:
     """An action that was tried, as rows: what came of it only where that is more than «done»."""
     if item.status == "left":
-        rows = [f"{out.colored('✗', 'red')} left: {item.text}"]
-        rows += [f"    {item.detail}"] if item.detail and item.detail not in item.text else []
-        return rows + ([f"    {item.fix}"] if item.fix else [])
+        return _left(item)
     if item.status == "skipped":
         return [f"  {item.text}: skipped{', ' + item.detail if item.detail else ''}"]
     if item.detail and isinstance(item.action, Control):
         return [f"  {item.action.verb} {item.action.service}: {item.detail}"]
     return [planned(item)]
+
+
+def _left(item: Item) -> list[str]:
+    """What could not be taken back now: why, what stands in the way, and what helps."""
+    action = item.action
+    what = action.target if isinstance(action, Leave) else item.text
+    rows = [f"{out.colored('✗', 'red')} left: {what}", f"    why: {item.detail}"]
+    rows += [f"    {row}" for row in diff.of(action).splitlines()] if isinstance(action, Leave) else []
+    return rows + ([f"    fix: {item.fix}"] if item.fix else [])
 
 
 def show(outcome: Outcome, *, nothing: str, done: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gdkreg.config.values import is_loopback
 from gdkreg.errors import DamagedError
 from gdkreg.plan import reconcile, roots
-from gdkreg.plan.actions import Control, RemoveFolder, Step, WriteFile, target
+from gdkreg.plan.actions import Control, Leave, RemoveFolder, Step, WriteFile, target
 from gdkreg.plan.executor import Executor
 from gdkreg.plan.ledger import Entry
 from gdkreg.plan.outcome import Listener, Outcome
@@ -211,7 +211,7 @@ def _own_folder(root: Root, steps: Sequence[Step]) -> list[Step]:
         for path, owned in root.journal.owned().items()
         if not path.is_relative_to(folder) and owned.resource != "hosts" and str(path) not in handled
     ]
-    if kept:
+    if kept or any(isinstance(step.action, Leave) for step in steps):
         return []
     return [Step("gdkreg", RemoveFolder(path=folder, reason="journal, backups and logs", whole=True))]
 

@@ -12,26 +12,27 @@ from pathlib import Path
 import pytest
 
 from gdkreg.errors import GdkregError
-from gdkreg.plan.actions import WriteFile
+from gdkreg.plan.actions import Step, WriteFile
 from gdkreg.resources import x509
 from gdkreg.resources.certificates import Certificate, Jwks
 from tests.fakes import FakeHost
 from tests.unit.conftest import ROOT
-from tests.unit.helpers import apply, files, levels, plan
+from tests.unit.helpers import apply, executor, files, journal, levels, plan
 
 NAMES = ("registry.test", "172.16.123.1")
+ID = "0123456789abcdef"
 
 
 def tls(
     host: FakeHost, names: tuple[str, ...] = NAMES, days: int = 365, *, wanted: bool = True, renew: bool = False
 ) -> Certificate:
     return Certificate(
-        "registry_host", "tls", names[0], names, days, ROOT, files(host, "registry_host.crt"), wanted=wanted, renew=renew
+        "registry_host", "tls", names[0], names, days, ROOT, ID, files(host, "registry_host.crt"), wanted=wanted, renew=renew
     )
 
 
 def token(host: FakeHost, days: int = 365, *, renew: bool = False) -> Certificate:
-    return Certificate("localhost", "token", "gitlab-issuer", (), days, ROOT, files(host, "localhost.crt"), renew=renew)
+    return Certificate("localhost", "token", "gitlab-issuer", (), days, ROOT, ID, files(host, "localhost.crt"), renew=renew)
 
 
 def jwks(host: FakeHost) -> Jwks:
@@ -48,7 +49,7 @@ def foreign(host: FakeHost, stem: str, names: tuple[str, ...], days: int = 365) 
 
 @pytest.mark.parametrize("name", ["registry.test", "172.16.123.1"])
 def test_a_real_handshake(name: str, tmp_path: Path) -> None:
-    pair = x509.self_signed(x509.new_tls_key(), NAMES[0], NAMES, 365)
+    pair = x509.self_signed(x509.new_tls_key(), NAMES[0], NAMES, 365, ID)
     (tmp_path / "crt").write_bytes(pair.certificate)
     (tmp_path / "key").write_bytes(pair.key)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -80,7 +81,7 @@ def _handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> Non
 
 
 def test_openssl_reads_what_we_made(tmp_path: Path) -> None:
-    pair = x509.self_signed(x509.new_tls_key(), NAMES[0], NAMES, 365)
+    pair = x509.self_signed(x509.new_tls_key(), NAMES[0], NAMES, 365, ID)
     (tmp_path / "crt").write_bytes(pair.certificate)
     text = subprocess.run(
         ["openssl", "x509", "-in", str(tmp_path / "crt"), "-noout", "-text"], capture_output=True, text=True, check=True
@@ -91,7 +92,7 @@ def test_openssl_reads_what_we_made(tmp_path: Path) -> None:
 
 
 def test_facts() -> None:
-    found = x509.facts(x509.self_signed(x509.new_tls_key(), NAMES[0], NAMES, 100).certificate)
+    found = x509.facts(x509.self_signed(x509.new_tls_key(), NAMES[0], NAMES, 100, ID).certificate)
     assert found is not None
     assert (found.names, found.kind, found.days_left) == (NAMES, "EC secp256r1", 99)
     assert x509.facts(b"no") is None
@@ -136,7 +137,7 @@ def test_made_anew_when_host_or_address_changed(fake: FakeHost, names: tuple[str
 
 
 def test_made_anew_when_few_days_are_left_and_the_token_key_stays(fake: FakeHost) -> None:
-    pair = x509.self_signed(x509.new_token_key(), "gitlab-issuer", (), 20)
+    pair = x509.self_signed(x509.new_token_key(), "gitlab-issuer", (), 20, ID)
     _as_ours(fake, "localhost", pair)
     assert "it expires in 19 days" in plan(fake, token(fake))[0].reason
     apply(fake, token(fake))
@@ -148,18 +149,16 @@ def test_made_anew_when_few_days_are_left_and_the_token_key_stays(fake: FakeHost
 
 def _as_ours(fake: FakeHost, stem: str, pair: x509.KeyPair) -> None:
     """Lay a pair down as an earlier gdkreg would have."""
-    from gdkreg.plan.executor import Executor
-    from tests.unit.helpers import journal
-
-    executor = Executor(fake, journal(fake), "reconfigure", lambda _: None)
+    at_work = executor(fake, journal(fake))
     for ending, content, mode in (("key", pair.key, 0o600), ("crt", pair.certificate, 0o644)):
         path = ROOT / f"{stem}.{ending}"
-        executor.execute(f"{stem}.crt", WriteFile(path=path, content=content, reason="", before=fake.files.get(path), mode=mode))
+        action = WriteFile(path=path, content=content, reason="", before=fake.files.get(path), mode=mode)
+        at_work.carry_out([Step(f"{stem}.crt", action)])
 
 
 def test_made_anew_when_the_pair_does_not_match(fake: FakeHost) -> None:
-    good = x509.self_signed(x509.new_tls_key(), NAMES[0], NAMES, 365)
-    other = x509.self_signed(x509.new_tls_key(), NAMES[0], NAMES, 365)
+    good = x509.self_signed(x509.new_tls_key(), NAMES[0], NAMES, 365, ID)
+    other = x509.self_signed(x509.new_tls_key(), NAMES[0], NAMES, 365, ID)
     _as_ours(fake, "registry_host", x509.KeyPair(good.key, other.certificate))
     assert "the key is not the certificate's" in plan(fake, tls(fake))[0].reason
     _as_ours(fake, "registry_host", x509.KeyPair(b"broken", other.certificate))

@@ -70,8 +70,8 @@ def test_folders(host: Host, tmp_path: Path) -> None:
 
 
 def test_append(host: Host, tmp_path: Path) -> None:
-    host.append(tmp_path / "log", b"one")
-    host.append(tmp_path / "log", b"two")
+    host.append(tmp_path / "log", b"one", below=tmp_path)
+    host.append(tmp_path / "log", b"two", below=tmp_path)
     info = host.info(tmp_path / "log")
     assert host.read(tmp_path / "log") == b"one\ntwo\n"
     assert info is not None
@@ -93,7 +93,7 @@ def test_a_symlink_is_written_through(host: Host, tmp_path: Path) -> None:
 
 def test_the_lock_is_held_by_one(host: Host, tmp_path: Path) -> None:
     waited: list[str] = []
-    with host.lock(tmp_path / "lock", lambda: waited.append("waited")):
+    with host.lock(tmp_path, lambda: waited.append("waited")):
         pass
     assert waited == []
 
@@ -110,8 +110,8 @@ def test_a_key_is_private_from_its_first_byte(tmp_path: Path, monkeypatch: pytes
     seen: list[int] = []
     real_open = os.open
 
-    def spy(path: str, flags: int, mode: int = 0o777) -> int:
-        fd = real_open(path, flags, mode)
+    def spy(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        fd = real_open(path, flags, mode, dir_fd=dir_fd)
         if flags & os.O_CREAT:
             seen.append(stat.S_IMODE(os.fstat(fd).st_mode))
         return fd

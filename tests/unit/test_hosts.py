@@ -11,7 +11,7 @@ from gdkreg.resources import hosts_text
 from gdkreg.resources.hosts import HOSTS, Hosts
 from tests.fakes import FakeHost
 from tests.unit.conftest import ROOT
-from tests.unit.helpers import apply, levels, plan
+from tests.unit.helpers import apply, journal, levels, plan
 
 NAMES = {"gdk.test": "172.16.123.1", "registry.test": "172.16.123.1"}
 known = [b"127.0.0.1 localhost", b"10.0.0.5\tgdk.test other # c", b"10.0.0.5 GDK.test", b"# c", b"", b"::1 registry.test"]
@@ -39,82 +39,82 @@ def test_add_then_remove_gives_every_byte_back(content: bytes, take: bool) -> No
         assert all(item.address == NAMES[item.name] for item in hosts_text.mapped(added, NAMES))
 
 
-def resource(*, take_over: bool = False) -> Hosts:
-    return Hosts(NAMES, ROOT, take_over)
+def resource(fake: FakeHost, names: dict[str, str] | None = None, *, take_over: bool = False) -> Hosts:
+    return Hosts(NAMES if names is None else names, ROOT, journal(fake), take_over=take_over)
 
 
 def test_one_block_with_both_names(fake: FakeHost) -> None:
-    apply(fake, resource())
+    apply(fake, resource(fake))
     text = fake.files[HOSTS].decode()
     assert text.startswith("127.0.0.1 localhost\n# >>> gdkreg /home/dev/gdk >>> managed\n")
     assert "172.16.123.1 gdk.test # gdkreg\n172.16.123.1 registry.test # gdkreg\n" in text
-    assert levels(fake, resource()) == ["ok"]
-    apply(fake, resource(), present=False)
+    assert levels(fake, resource(fake)) == ["ok"]
+    apply(fake, resource(fake), present=False)
     assert fake.files[HOSTS] == b"127.0.0.1 localhost\n"
 
 
 def test_the_block_stays_where_it_is_when_the_user_adds_lines_below(fake: FakeHost) -> None:
-    apply(fake, resource())
+    apply(fake, resource(fake))
     fake.put("/etc/hosts", fake.files[HOSTS] + b"9.9.9.9 later\n")
-    assert plan(fake, resource()) == []
-    apply(fake, Hosts({"new.test": "172.16.123.1"}, ROOT))
+    assert plan(fake, resource(fake)) == []
+    apply(fake, resource(fake, {"new.test": "172.16.123.1"}))
     assert fake.files[HOSTS].endswith(b"<<<\n9.9.9.9 later\n")
 
 
 def test_a_line_that_a_user_wrote_into_the_block_survives(fake: FakeHost) -> None:
-    apply(fake, resource())
+    apply(fake, resource(fake))
     fake.put("/etc/hosts", fake.files[HOSTS].replace(b"gdk.test # gdkreg\n", b"gdk.test # gdkreg\n5.5.5.5 mine # keep\n"))
-    apply(fake, resource(), present=False)
+    apply(fake, resource(fake), present=False)
     assert fake.files[HOSTS] == b"127.0.0.1 localhost\n5.5.5.5 mine # keep\n"
 
 
 def test_a_block_without_its_end_is_healed(fake: FakeHost) -> None:
-    apply(fake, resource())
+    apply(fake, resource(fake))
     whole = fake.files[HOSTS]
     fake.put("/etc/hosts", whole[: whole.index(b"# <<<")] + b"9.9.9.9 other\n")
-    apply(fake, resource())
+    apply(fake, resource(fake))
     assert fake.files[HOSTS] == whole + b"9.9.9.9 other\n"
 
 
 def test_a_name_that_leads_elsewhere_is_an_error_that_names_the_line(fake: FakeHost) -> None:
     fake.put("/etc/hosts", "127.0.0.1 localhost\n10.0.0.5 other gdk.test\n")
     with pytest.raises(GdkregError, match=r"/etc/hosts:2: gdk.test already leads to 10.0.0.5") as error:
-        plan(fake, resource())
+        plan(fake, resource(fake))
     assert "--take-over" in error.value.fix
-    assert levels(fake, resource()) == ["error"]
+    assert levels(fake, resource(fake)) == ["error"]
 
 
 def test_take_over_leaves_the_other_names_and_down_gives_the_line_back(fake: FakeHost) -> None:
     before = b"10.0.0.5\tother  gdk.test # mine\r\n10.0.0.6 registry.test"
     fake.put("/etc/hosts", before)
-    apply(fake, resource(take_over=True))
+    apply(fake, resource(fake, take_over=True))
     assert b"10.0.0.5 other # the rest" in fake.files[HOSTS]
-    assert plan(fake, resource()) == [], "a later run keeps what was taken"
-    apply(fake, resource(), present=False)
+    assert plan(fake, resource(fake)) == [], "a later run keeps what was taken"
+    apply(fake, resource(fake), present=False)
     assert fake.files[HOSTS] == before
 
 
 def test_a_name_that_already_leads_here_is_left_to_its_owner(fake: FakeHost) -> None:
     fake.put("/etc/hosts", "172.16.123.1 gdk.test registry.test\n")
-    assert plan(fake, resource()) == []
+    assert plan(fake, resource(fake)) == []
 
 
 def test_two_roots(fake: FakeHost) -> None:
     from pathlib import Path
 
-    apply(fake, Hosts(NAMES, Path("/home/dev/gdk2")))
-    apply(fake, resource())
+    apply(fake, Hosts(NAMES, Path("/home/dev/gdk2"), journal(fake)))
+    apply(fake, resource(fake))
     assert fake.files[HOSTS].count(b"172.16.123.1 gdk.test") == 2
     with pytest.raises(GdkregError, match="for /home/dev/gdk2"):
-        plan(fake, Hosts({"gdk.test": "172.16.99.1"}, ROOT))
-    apply(fake, Hosts(NAMES, Path("/home/dev/gdk2")), present=False)
+        plan(fake, resource(fake, {"gdk.test": "172.16.99.1"}))
+    apply(fake, Hosts(NAMES, Path("/home/dev/gdk2"), journal(fake)), present=False)
     assert b"172.16.123.1 gdk.test" in fake.files[HOSTS]
 
 
 def test_a_root_whose_path_begins_like_ours_is_another(fake: FakeHost) -> None:
     from pathlib import Path
 
-    apply(fake, Hosts(NAMES, Path(f"{ROOT}2")))
+    apply(fake, Hosts(NAMES, Path(f"{ROOT}2"), journal(fake)))
     theirs = fake.files[HOSTS]
     assert hosts_text.remove(theirs, str(ROOT)) == theirs
 
@@ -123,30 +123,30 @@ def test_a_symlink_is_refused_with_what_to_set_on_nixos(fake: FakeHost) -> None:
     fake.put("/etc/static/hosts", "127.0.0.1 localhost\n")
     fake.link("/etc/hosts", "static/hosts")
     with pytest.raises(GdkregError, match="is a symlink to static/hosts") as error:
-        plan(fake, resource())
+        plan(fake, resource(fake))
     assert 'networking.hosts = { "172.16.123.1" = [ "gdk.test" ]; ' in error.value.fix
 
 
 def test_wsl_writes_it_anew(fake: FakeHost) -> None:
     fake.put("/proc/sys/kernel/osrelease", "5.15.90.1-microsoft-standard-WSL2\n")
-    apply(fake, resource())
-    assert levels(fake, resource()) == ["ok", "warning"]
+    apply(fake, resource(fake))
+    assert levels(fake, resource(fake)) == ["ok", "warning"]
     fake.put("/etc/wsl.conf", "[network]\ngenerateHosts = false\n")
-    assert levels(fake, resource()) == ["ok"]
+    assert levels(fake, resource(fake)) == ["ok"]
 
 
 def test_no_file_and_no_names(fake: FakeHost) -> None:
     fake.remove(HOSTS)
-    (action,) = plan(fake, resource())
+    (action,) = plan(fake, resource(fake))
     assert isinstance(action, WriteFile)
     assert action.before is None
-    assert plan(fake, Hosts({}, ROOT)) == []
-    assert levels(fake, Hosts({}, ROOT)) == ["off"]
-    assert levels(fake, resource()) == ["changed"]
+    assert plan(fake, resource(fake, {})) == []
+    assert levels(fake, resource(fake, {})) == ["off"]
+    assert levels(fake, resource(fake)) == ["changed"]
 
 
 def test_long_lines_are_cut_in_messages(fake: FakeHost) -> None:
     fake.put("/etc/hosts", b"10.0.0.5 gdk.test " + b"x" * 40_000 + b"\n")
     with pytest.raises(GdkregError) as error:
-        plan(fake, resource())
+        plan(fake, resource(fake))
     assert len(error.value.why) < 200

@@ -7,13 +7,10 @@ import pytest
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Completed, Interface
 from gdkreg.plan.actions import RunCommand
-from gdkreg.plan.executor import Executor
-from gdkreg.plan.journal import Journal
-from gdkreg.plan.reconcile import apply as reconcile
 from gdkreg.resources.loopback import Loopback
 from tests.fakes import FakeHost
 from tests.unit.conftest import ROOT
-from tests.unit.helpers import levels, plan
+from tests.unit.helpers import apply, journal, levels, plan
 
 ADDRESS = "172.16.123.1"
 VETH = '[{"ifindex":2,"ifname":"eth0","linkinfo":{"info_kind":"veth"}}]'
@@ -71,11 +68,9 @@ def test_our_dummy_is_used_again_and_a_failure_falls_back_to_lo() -> None:
     host = machine("linux", dummy=True)
     host.put(ROOT / "gdk.yml", "")
     host.fail.add("ip -batch -")
-    journal = Journal(ROOT, host)
-    reconcile([Loopback(ADDRESS, "linux")], host, Executor(host, journal, "reconfigure", lambda _: None), present=True)
+    apply(host, Loopback(ADDRESS, "linux"))
     assert Interface("lo:gdkreg", ADDRESS, 32) in host.net
-    (entry,) = journal.commands("loopback")
-    assert entry.undo == ("ip", "address", "del", "172.16.123.1/32", "dev", "lo")
+    assert journal(host).facts("address")[ADDRESS].after == "lo:gdkreg"
 
 
 @pytest.mark.parametrize("system", ["linux", "darwin"])
@@ -115,7 +110,14 @@ def test_a_network_that_covers_the_address_is_a_warning() -> None:
 def test_what_we_added_is_removed(interfaces: list[tuple[str, str, int]], expected: list[str]) -> None:
     host = machine("linux", *interfaces)
     assert argv(host, Loopback(ADDRESS, "linux", ours=(ADDRESS,)), present=False) == expected
-    assert argv(host, Loopback(ADDRESS, "linux"), present=False) == []
+    assert argv(host, Loopback(ADDRESS, "linux"), present=False) == expected, "it carries our mark"
+    assert argv(host, Loopback(ADDRESS, "linux", shared=frozenset([ADDRESS])), present=False) == [], "another root uses it"
+
+
+def test_an_address_of_the_users_own_stays() -> None:
+    for interface in ("lo:gdk", "dummy0"):
+        host = machine("linux", (interface, ADDRESS, 32))
+        assert argv(host, Loopback(ADDRESS, "linux"), present=False) == []
 
 
 def test_an_address_of_before_goes_and_the_new_one_comes() -> None:

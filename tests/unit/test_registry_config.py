@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from gdkreg.config.settings import load
+from gdkreg.errors import DamagedError
 from gdkreg.plan.actions import RunCommand, WriteFile
 from gdkreg.resources.applied import Applied, differences, read
 from gdkreg.resources.container_files import ContainerFiles
@@ -15,6 +16,7 @@ from tests.unit.conftest import ROOT
 from tests.unit.helpers import apply, files, levels, plan
 
 PATH = ROOT / "registry" / "config.yml"
+GDK_YML = "registry: {enabled: true, host: registry.test, listen_address: 172.16.123.1, image: gdkreg}"
 
 
 def config(host: FakeHost, text: str = "") -> RegistryConfig:
@@ -118,9 +120,26 @@ def test_applied_is_read_back_and_compared(fake: FakeHost) -> None:
     assert read(ROOT, fake) is None
 
 
-def test_applied_by_another_version_counts_as_nothing(fake: FakeHost) -> None:
-    fake.put(ROOT / ".gdkreg" / "applied.json", "{}")
-    assert read(ROOT, fake) is None
+@pytest.mark.parametrize("content", ["{}", "", "\0", '{"root": 1}', "[" * 100_000])
+def test_applied_settings_that_gdkreg_did_not_write_are_refused(fake: FakeHost, content: str) -> None:
+    fake.put(ROOT / ".gdkreg" / "applied.json", content)
+    with pytest.raises(DamagedError, match=r"applied\.json is damaged"):
+        read(ROOT, fake)
+
+
+@pytest.mark.parametrize(
+    ("ours", "edited"),
+    [("172.16.123.1", "0.0.0.0"), ('"port":5000', '"port":99999'), ("registry.test", "-evil"), ("gdkreg", "\n")],
+)
+def test_applied_settings_are_checked_like_gdk_yml(fake: FakeHost, ours: str, edited: str) -> None:
+    applied = config(fake, GDK_YML).settings
+    apply(fake, Applied(applied, files(fake, "applied")))
+    path = ROOT / ".gdkreg" / "applied.json"
+    text = fake.files[path].decode()
+    assert ours in text
+    fake.put(path, text.replace(ours, edited), 0o600)
+    with pytest.raises(DamagedError, match=r"applied\.json is damaged"):
+        read(ROOT, fake)
 
 
 # copies for the registry's own user
