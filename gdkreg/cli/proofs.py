@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
+import msgspec
 import typer
 
 from gdkreg.cli import session
@@ -54,8 +55,8 @@ def explain(
     said = text if text is not None and text != "-" else sys.stdin.read()
     found = find(said, root.applied or root.settings, root.host)
     if json:
-        told = {"error": found.name, "cause": found.cause, "now": found.state, "do": found.remedy} if found else {}
-        out.as_json({"command": "explain", "root": str(root.path), "known": found is not None, "explained": told})
+        told = msgspec.structs.asdict(found) if found else {}
+        out.as_json({"command": "explain", "root": str(root.path), "known": found is not None, **told})
     elif found is not None:
         out.table([["error", found.name], ["cause", found.cause], ["now", found.state], ["do", found.remedy]])
     else:

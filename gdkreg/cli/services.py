@@ -36,7 +36,7 @@ def start(
 
     root = session.open_root(root_dir)
     outcome = verbs.start(root, service, session.Terminal(yes=yes, quiet=json), dry_run=dry_run, again=again)
-    session.told(outcome, json=json, nothing="Nothing to do: already running.")
+    session.told(outcome, json=json, nothing=f"Nothing to do: {service or 'registry'} already running.")
 
 
 def stop(

@@ -18,6 +18,16 @@ MARKS = {
     "error": ("✗", "red"),
     "off": ("-", "dim"),
 }
+_PAST = {
+    "pull": "pulled:",
+    "start": "started",
+    "recreate": "recreated",
+    "stop": "stopped",
+    "remove": "removed",
+    "prove": "proven:",
+    "login": "logged in:",
+    "logout": "logged out",
+}
 _HOPS = {"ok": ("✓", "green"), "broken": ("✗", "red"), "skipped": ("-", "dim"), "absent": ("-", "yellow")}
 
 
@@ -35,8 +45,10 @@ def done(item: Item) -> list[str]:
         return _left(item)
     if item.status == "skipped":
         return [f"  {item.text}: skipped{', ' + item.detail if item.detail else ''}"]
-    if item.detail and isinstance(item.action, Control):
-        return [f"  {item.action.verb} {item.action.service}: {item.detail}"]
+    if isinstance(item.action, Control):
+        action = item.action
+        why = f": {action.reason}" if action.verb in {"stop", "remove"} and action.reason != "asked for" else ""
+        return [f"{action.service} {_PAST[action.verb]}{why} {item.detail}".rstrip()]
     return [planned(item)]
 
 

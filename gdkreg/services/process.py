@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from gdkreg.config.settings import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Host, HostReader, Platform
 from gdkreg.services.daemon import Daemon
@@ -30,7 +31,9 @@ class ProcessRuntime:
 
     name = "process"
 
-    def __init__(self, root: Path, launch: Callable[[], Launch], host: HostReader) -> None:
+    def __init__(self, settings: Settings, launch: Callable[[], Launch], host: HostReader) -> None:
+        root = settings.root
+        self._settings = settings
         self._build = launch  # only what starts needs it: a broken configuration must not keep a registry running
         self._platform = host.platform
         self.daemon = Daemon(root, "registry", host, root / "registry" / "config.yml")
@@ -44,12 +47,13 @@ class ProcessRuntime:
         return self._launch.digest(f"{binary} {os.stat(binary).st_mtime_ns}")
 
     def _binary(self) -> str:
-        binary = find_binary(self._launch.root, self._launch.binary, self._platform)
+        given = self._settings.registry.bin
+        binary = find_binary(self._settings.root, given, self._platform)
         if binary is None:
             raise GdkregError(
                 "there is no registry binary",
-                why=f"{self._launch.binary} cannot be run"
-                if self._launch.binary
+                why=f"{given} cannot be run"
+                if given
                 else "looked for container-registry/bin/registry, and for registry and docker-registry on PATH",
                 fix="sudo apt-get install docker-registry, or gdkreg config set registry.bin PATH",
             )
@@ -58,8 +62,8 @@ class ProcessRuntime:
     def check(self) -> None:
         """Raises `GdkregError` where it cannot be run here."""
         self._binary()
-        uid, gid = self._launch.uid, self._launch.gid
-        if uid not in {None, self._platform.uid} or gid not in {None, self._platform.gid}:
+        uid, gid = self._settings.registry.uid, self._settings.registry.gid
+        if str(uid) not in {"", str(self._platform.uid)} or str(gid) not in {"", str(self._platform.gid)}:
             raise GdkregError(
                 f"a process runs as you, not as {uid}:{gid}", fix="gdkreg config set registry.runtime docker, or registry.uid ''"
             )

@@ -98,7 +98,7 @@ class Registry:
     # choosing
 
     def _process(self) -> ProcessRuntime:
-        return ProcessRuntime(self.settings.root, lambda: self.launch, self._host)
+        return ProcessRuntime(self.settings, lambda: self.launch, self._host)
 
     @functools.cached_property
     def _container(self) -> tuple[Any, str]:

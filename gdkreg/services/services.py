@@ -199,7 +199,7 @@ class Services:
             if choice.otherwise is None:
                 raise
             return f"{error.what}: {error.why}" if error.why else error.what
-        return "pulled"
+        return registry.settings.registry.image
 
     def _perform_auth(self, verb: str, host: Host) -> str:
         if verb in {"start", "recreate"}:

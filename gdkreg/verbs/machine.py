@@ -45,8 +45,14 @@ def reconfigure(root: Root, listener: Listener = SILENT, *, dry_run: bool = Fals
     outcome.data["enabled"] = True
     if outcome.changes and not dry_run:
         _tell_first_user(root, outcome)
+        outcome.notes += _warnings(root)
         outcome.next = _next(root)
     return outcome
+
+
+def _warnings(root: Root) -> list[str]:
+    notes = [note for standing in root.standings() for note in standing.notes if note.level in {"warning", "error"}]
+    return [f"! {note.text}" + (f"\n    {note.fix}" if note.fix else "") for note in notes]
 
 
 def _next(root: Root) -> str:

@@ -57,7 +57,7 @@ def test_two_at_once_one_waits(lone_box: Box) -> None:
     box = lone_box
     box.configure(PROCESS)
     (box.root / ".gdkreg").mkdir(mode=0o700)
-    holder = box.popen("flock", str(box.root / ".gdkreg/lock"), "sleep", "1.5")
+    holder = box.popen("flock", str(box.root), "sleep", "1.5")
     time.sleep(0.3)
     begin = time.monotonic()
     result = box.ok("reconfigure")
@@ -285,7 +285,7 @@ def test_changes_that_were_not_applied(box: Box) -> None:
     box.ok("reconfigure")
     box.configure(PROCESS + "  port: 5009\n")
     result = box.ok("start", "registry")
-    assert "registry.port: 5000 → 5009" in result.err
+    assert "registry.port: 5000 → 5009" in result.out
     assert box.listeners(5000) == ["172.16.123.1"]
     box.ok("reconfigure")
     box.ok("restart", "registry")

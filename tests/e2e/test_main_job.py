@@ -25,7 +25,7 @@ def test_reconfigure_then_start(box: Box) -> None:
     box.ok("reconfigure")
     assert "172.16.123.1" in box.addresses()
     assert "172.16.123.1 registry.test" in box.hosts.read_text()
-    started = json.loads(box.ok("start", "registry", "--json").out)["registry"]
+    started = json.loads(box.ok("start", "registry", "--json").out)["services"]["registry"]
     assert started["runtime"] == "docker"
     assert box.listeners(5000) == ["172.16.123.1"]
 

@@ -81,7 +81,7 @@ def test_users_are_added_one_after_the_other(box: Box) -> None:
     told = box.run("sh", "-c", script)
     assert told.out.count("is added in gdk.yml") == 6, told
     assert told.out.count("the first user counts no longer") == 1
-    names = {row["name"] for row in json.loads(box.ok("user", "list", "--json").out)}
+    names = {row["name"] for row in json.loads(box.ok("user", "list", "--json").out)["users"]}
     assert names == {f"user{n}" for n in range(6)}
     done = box.run("python", "-m", "gdkreg", "login", "-u", "user3", "--password-stdin", stdin="hunter22\n")
     assert done.code == 0, done

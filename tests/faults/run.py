@@ -1,0 +1,49 @@
+"""make test-faults: every point of every scenario, two boxes at a time; prints the count and every point that went wrong."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.e2e.box import Box
+from tests.faults.points import FAULTS, SCENARIOS, Rig, Scenario
+
+
+def play(scenario: Scenario, every: int, faults: tuple[str, ...]) -> tuple[int, list[str]]:
+    """One scenario in a box of its own; the number of points, and what went wrong."""
+    bad: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        box = Box(Path(folder) / "box", engine=False)
+        try:
+            rig = Rig(box, scenario)
+            points = [(fault, number) for fault in faults for number in range(1, rig.count() + 1)][::every]
+            for fault, number in points:
+                if wrong := rig.play(fault, number):
+                    bad.append(f"{scenario.name}: {fault} at call {number}: {wrong}")
+        finally:
+            box.close()
+    return len(points), bad
+
+
+def main() -> int:
+    """Arguments: every n-th point only; names of scenarios begin with the second word; one fault."""
+    every = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    prefix = sys.argv[2] if len(sys.argv) > 2 else ""
+    faults = (sys.argv[3],) if len(sys.argv) > 3 else FAULTS
+    chosen = [scenario for scenario in SCENARIOS if scenario.name.startswith(prefix)]
+    total, wrong = 0, 0
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for scenario, (count, bad) in zip(chosen, pool.map(lambda one: play(one, every, faults), chosen), strict=True):
+            total, wrong = total + count, wrong + len(bad)
+            print(f"{'ok  ' if not bad else 'BAD '} {scenario.name}: {count} points, {len(bad)} wrong", flush=True)
+            for text in bad:
+                print(f"  {text}", flush=True)
+    print(f"{total} points, {wrong} wrong")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
