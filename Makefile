@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 ROOT ?= $(shell support/bootstrap root)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test lint format bench example trust-docker-registry clean
+.PHONY: help up down test test-faults lint format bench example trust-docker-registry clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,11 @@ down: ## Take everything back; the images stay
 test: ## Install what the tests need and run all of them, end to end too
 	@support/bootstrap test
 	@$(BIN)/pytest --cov --cov-fail-under=95
+
+test-faults: ## Die at every system call, on full and broken disks, ten commands at once: takes hours, prints the count
+	@support/bootstrap test
+	@$(BIN)/python -m tests.faults.run
+	@$(BIN)/python -m tests.faults.crowd 500
 
 lint: ## Style, types, and gdk.example.yml against the code
 	@support/bootstrap dev

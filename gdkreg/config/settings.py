@@ -97,12 +97,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-def find_root(start: Path, host: HostReader, given: Path | None = None) -> Path:
-    """`--root`, else GDKREG_ROOT, else upwards from here to the first folder with a gdk.yml."""
+def find_root(start: Path, host: HostReader, given: Path | None = None, *, sign: str = "gdk.yml") -> Path:
+    """`--root`, else GDKREG_ROOT, else upwards from here to the first folder with a gdk.yml.
+
+    A folder that is named may have lost its gdk.yml where something else, `sign`, tells that it is a root.
+    """
     chosen = given or (Path(named) if (named := host.platform.env.get("GDKREG_ROOT")) else None)
     if chosen is not None:
         root = (start / chosen.expanduser()).resolve()
-        if host.info(root / "gdk.yml") is None:
+        if host.info(root / "gdk.yml") is None and host.info(root / sign) is None:
             raise ConfigError(f"there is no gdk.yml in {root}", fix=f"gdkreg config example > {root}/gdk.yml")
         return root
     for folder in (start, *start.parents):

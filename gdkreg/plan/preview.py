@@ -31,6 +31,10 @@ class Preview:
         self._net: list[Interface] | None = None
         self._gone: list[Path] = []
 
+    def hide(self, folder: Path) -> None:
+        """Show the machine without a folder."""
+        self._gone.append(folder)
+
     def _is_gone(self, path: Path) -> bool:
         return any(path.is_relative_to(folder) for folder in self._gone)
 

@@ -148,12 +148,14 @@ class Services:
         """Only what runs is stopped. Raises `GdkregError` where that cannot be told."""
         steps = []
         for name in reversed(NAMES):
-            runs = name in names and (self.auth.runs if name == "auth" else self._registry_runs())
-            if runs:
+            if name in names and self.runs(name):
                 steps.append(Step(name, Control(service=name, verb="stop", reason=reason, before="running", after="stopped")))
         return steps
 
-    def _registry_runs(self) -> bool:
+    def runs(self, name: Name) -> bool:
+        """Raises `GdkregError` where that cannot be told."""
+        if name == "auth":
+            return self.auth.runs
         return any(self.registry.runtime(kind).running() is not None for kind in self.registry.recorded())
 
     def restart(self, names: Sequence[Name]) -> list[Step]:

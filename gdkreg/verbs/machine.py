@@ -158,7 +158,7 @@ def down(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> O
 
 def _take_back(root: Root, command: str, listener: Listener, *, dry_run: bool) -> Outcome:
     def plan(preview: Preview) -> list[Step]:
-        refuse_while_traced_leniently(root)
+        _refuse_while_traced(root)
         steps = [*logouts(root), *root.services(root.applied or root.settings, preview).remove()]
         steps += reconcile.plan(root.catalog().outside_state(), preview, present=False, lenient=True)
         steps += _folders(root, preview)
@@ -172,15 +172,18 @@ def _take_back(root: Root, command: str, listener: Listener, *, dry_run: bool) -
         roots.forget(root.host, root.path)
     storage = root.path / "registry" / "storage"
     outcome.data["images"] = str(storage) if root.host.info(storage) else ""
+    if root.identity.foreign:
+        why = f"{root.path / FOLDER} stays: {root.identity.foreign}"
+        outcome.notes.append(f"! {why}. If root set this up: sudo gdkreg down --root {root.path}")
     if outcome.left:
         outcome.next = f"gdkreg {command}, once what is left can be taken back"
     return outcome
 
 
-def refuse_while_traced_leniently(root: Root) -> None:
+def _refuse_while_traced(root: Root) -> None:
     """A damaged mark must not keep `down` from its work."""
     try:
-        refuse_while_traced(root.path, root.host)
+        refuse_while_traced(root.path, root.reader)
     except DamagedError:
         return
 
@@ -271,7 +274,8 @@ def _started_again(root: Root, last: Sequence[Entry], preview: Preview, steps: S
     services = root.services(settings, preview)
     gone = {step.action.service for step in steps if isinstance(step.action, Control)}
     found: list[Step] = []
-    for step in services.start([name for name in services.enabled() if name not in gone]):
+    names = [name for name in services.enabled() if name not in gone and (name in stopped or services.runs(name))]
+    for step in services.start(names):
         action = step.action
         if isinstance(action, Control) and (action.before == "running" or action.service in stopped or action.verb == "pull"):
             entry = stopped.get(action.service)

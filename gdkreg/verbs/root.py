@@ -16,6 +16,7 @@ from gdkreg.host.base import Host, HostReader
 from gdkreg.options import Options
 from gdkreg.plan import roots, state
 from gdkreg.plan.journal import Journal
+from gdkreg.plan.preview import Preview
 from gdkreg.plan.reconcile import Note, Resource
 from gdkreg.plan.roots import Identity
 from gdkreg.resources import applied
@@ -97,6 +98,15 @@ class Root:
         registry = msgspec.structs.replace(self.applied.registry, users=self.settings.registry.users)
         return msgspec.structs.replace(self.applied, registry=registry)
 
+    @property
+    def reader(self) -> HostReader:
+        """The machine without a `.gdkreg/` that is not this root's."""
+        if not self.identity.foreign:
+            return self.host
+        preview = Preview(self.host)
+        preview.hide(self.path / state.FOLDER)
+        return preview
+
     def set_up(self) -> Settings:
         """What was applied. Raises `GdkregError` before the first reconfigure."""
         if self.applied is not None:
@@ -140,13 +150,13 @@ class Root:
         from gdkreg.resources.catalog import Catalog
 
         wanted = msgspec.structs.replace(self.options, **options) if options else self.options
-        return Catalog(settings or self.settings, self.host, self.journal, self._trust_places, wanted)
+        return Catalog(settings or self.settings, self.reader, self.journal, self._trust_places, wanted)
 
     def services(self, settings: Settings, host: HostReader | None = None) -> Services:
         """The services as `settings` want them, on the machine as `host` shows it."""
         from gdkreg.services.services import Services
 
-        return Services(settings, self.applied, host or self.host, self.journal, lambda: self.found_engine)
+        return Services(settings, self.applied, host or self.reader, self.journal, lambda: self.found_engine)
 
     def decide_issuer(self) -> None:
         """With `token_issuer: auto`, ask GitLab whether it answers; other commands go by what was applied."""
@@ -179,6 +189,7 @@ class Root:
             state.write(self.host, self.path, "id", claim.id.encode())
         state.prepare(self.host, self.path)
         self.journal.recover()
+        self.__dict__["identity"] = msgspec.structs.replace(self.identity, known=True, foreign="")
 
     def claim(self) -> None:
         """Write down what this root holds, for the others to see."""
@@ -204,7 +215,7 @@ class Root:
     def _standing(self, item: Resource) -> Standing:
         """One thing that cannot be looked at must not hide the others."""
         try:
-            return Standing(item.name, item.notes(item.inspect(self.host)))
+            return Standing(item.name, item.notes(item.inspect(self.reader)))
         except GdkregError as error:
             return Standing(item.name, [Note("error", f"{error.what}: {error.why}" if error.why else error.what, error.fix)])
 
@@ -220,4 +231,5 @@ def open_root(
 
 
 def find(start: Path, given: Path | None, host: Host, options: Options = NO_OPTIONS, *, lenient: bool = False) -> Root:
-    return Root(configuration.find_root(start, host, given), host, options, lenient=lenient)
+    path = configuration.find_root(start, host, given, sign=state.FOLDER if lenient else "gdk.yml")
+    return Root(path, host, options, lenient=lenient)

@@ -74,6 +74,8 @@ class Work:
     def _steps(self, plan: Callable[[Preview], list[Step]]) -> list[Step]:
         """What has to be put right first, then the plan on the machine as it is then."""
         preview = Preview(self.root.host)
+        if self.root.identity.foreign:
+            preview.hide(self.root.path / state.FOLDER)
         first = [*self._aside(), *(Step("repair", repair(torn, self.root)) for torn in self.root.journal.torn)]
         for step in first:
             preview.take(step.action)
@@ -143,7 +145,7 @@ class Work:
     def _perform(self, control: Control) -> str:
         if control.verb in self.controls:
             return self.controls[control.verb](control)
-        settings = self.settings or self.root.applied or self.root.settings
+        settings = self.settings or self.root.applied_in(self.root.host) or self.root.settings
         return self.root.services(settings).perform(control, self.root.host, self.listener.progress)
 
 

@@ -78,8 +78,7 @@ class Rig:
             box.run("sh", "-c", "mkdir /run/etc; cp -a /etc/. /run/etc; umount /etc/hosts; mount --bind /run/etc /etc")
         if scenario.sudo:
             rule = f"{USER} ALL=(ALL) NOPASSWD: ALL"
-            box.run("sh", "-c", f"echo '{rule}' > /run/sudoers; cp /etc/sudoers /run/old")
-            box.run("sh", "-c", "cat /run/old >> /run/sudoers; chmod 440 /run/sudoers; mount --bind /run/sudoers /etc/sudoers")
+            box.run("sh", "-c", f"echo '{rule}' > /run/sudoers; chmod 440 /run/sudoers; mount --bind /run/sudoers /etc/sudoers")
             box.run("chown", "-R", f"{USER}:", str(box.home), str(box.root))
         self.hosts = box.run("cat", "/etc/hosts").out
         self.reset()
@@ -97,11 +96,14 @@ class Rig:
     def reset(self) -> None:
         """The machine as it was, by hand: what gdkreg does is what is to be proven."""
         box = self.box
-        script = (
-            "ip addr del 172.16.123.1/32 dev lo; ip link del gdkreg0; rm -rf .gdkreg* registry *.crt *.key jwks.json gdk.yml "
-            '"$HOME"/.docker "$HOME"/.gdkreg-roots "$HOME"/.config /etc/docker/certs.d; rm -f /etc/.hosts.gdkreg-new; cat > /etc/hosts; '
-            'for p in /proc/[0-9]*; do tr "\\0" " " < $p/cmdline 2>/dev/null | grep -qE "[i]ssuer.serve|registry/[c]onfig.yml" && kill -9 ${p#/proc/}; done'
-        )
+        script = """
+ip addr del 172.16.123.1/32 dev lo; ip link del gdkreg0
+rm -rf .gdkreg* registry *.crt *.key jwks.json gdk.yml "$HOME"/.docker "$HOME"/.gdkreg-roots "$HOME"/.config /etc/docker/certs.d
+rm -f /etc/.hosts.gdkreg-new; cat > /etc/hosts
+for p in /proc/[0-9]*; do
+  tr "\\0" " " < $p/cmdline 2>/dev/null | grep -qE "[i]ssuer.serve|registry/[c]onfig.yml" && kill -9 ${p#/proc/}
+done
+"""
         box.run("sh", "-c", script, stdin=self.hosts)
         (box.root / "gdk.yml").write_text(GDK_YML)
         (box.root / "config.toml").write_text(self._runner)
