@@ -59,8 +59,9 @@ def up(
 
     root = session.open_root(root_dir, Options(take_over=take_over))
     outcome = verbs.up(root, session.Terminal(yes=yes, quiet=json), dry_run=dry_run)
-    ready = f"Ready: {root.settings.authority}"
-    session.told(outcome, json=json, nothing=f"Nothing to do: {root.settings.authority} is up.", done=ready)
+    if not dry_run:
+        outcome.notes.append(f"Ready: {outcome.data['ready'] or root.settings.authority}")
+    session.told(outcome, json=json, nothing=f"Nothing to do: {root.settings.authority} is already running.")
 
 
 def down(

@@ -36,7 +36,8 @@ def start(
 
     root = session.open_root(root_dir)
     outcome = verbs.start(root, service, session.Terminal(yes=yes, quiet=json), dry_run=dry_run, again=again)
-    session.told(outcome, json=json, nothing=f"Nothing to do: {service or 'registry'} already running.")
+    running = service or ", ".join(sorted(outcome.data["services"]))
+    session.told(outcome, json=json, nothing=f"Nothing to do: {running} already running.")
 
 
 def stop(

@@ -28,11 +28,15 @@ class Running(msgspec.Struct, frozen=True):
     digest: str = ""
 
 
-def spawn(argv: Sequence[str], *, env: Mapping[str, str], log: Path, below: Path, digest: str) -> tuple[Running, Child]:
+def spawn(
+    argv: Sequence[str], *, env: Mapping[str, str], log: Path, below: Path, digest: str, owner: tuple[int, int] | None = None
+) -> tuple[Running, Child]:
     """Start a process that outlives us; its output is appended to the log. Raises `OSError`."""
     rotate(log, below)
     fd = files.open_own(log, below, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
+        if owner is not None:
+            os.fchown(fd, *owner)
         process = subprocess.Popen(
             list(argv), env=dict(env), stdin=subprocess.DEVNULL, stdout=fd, stderr=fd, start_new_session=True, cwd="/"
         )

@@ -169,7 +169,7 @@ class Journal:
         return ledger.facts(self.entries, kind)
 
     def folders(self) -> list[Path]:
-        return ledger.folders(self.entries, self.root)
+        return list(dict.fromkeys([*map(Path, self.identity.claim.made), *ledger.folders(self.entries, self.root)]))
 
     def last_run(self) -> list[Entry]:
         return ledger.last_run(self.entries)

@@ -22,7 +22,8 @@ _ID = re.compile(r"[0-9a-f]{16}")
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """What is written down of a root. `key` seals its journal; `alias` tells that its address was added by gdkreg."""
+    """What is written down of a root. `key` seals its journal; `alias` tells that its address was added by gdkreg, `made`
+    are folders that another root made and left to this one."""
 
     id: str
     path: str
@@ -31,6 +32,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 0
     authority: str = ""
     alias: bool = False
+    made: list[str] = []
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +118,14 @@ def write(host: Host, claim: Claim) -> None:
     if host.info(folder) is None:
         host.make_folder(folder, mode=0o700)
     host.write(folder / claim.id, msgspec.json.encode(claim), mode=0o600, below=folder)
+
+
+def hand_on(host: Host, root: Path, folders: list[Path]) -> None:
+    """Leave folders that still hold something of another root to that one: the last to leave takes them away."""
+    heirs = others(root, host)
+    if folders and heirs:
+        made = [*heirs[0].made, *(str(folder) for folder in folders)]
+        write(host, msgspec.structs.replace(heirs[0], made=list(dict.fromkeys(made))))
 
 
 def forget(host: Host, root: Path) -> None:

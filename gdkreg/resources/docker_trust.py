@@ -55,13 +55,18 @@ class DockerTrust(msgspec.Struct, frozen=True):
         folders = {folder: info.mode for folder in above if (info := host.info(folder))}
         marked = [folder / name / "ca.crt" for folder in self.scanned for name in host.entries(folder)]
         former = [self.files.inspect(host, path) for path in dict.fromkeys([*self.files.ours(), *marked]) if path not in current]
+        # What was made for a certificate that only its mark tells of was made for nothing else.
+        known = self.files.journal.owned()
+        lone = [
+            file.path.parent for _, file in [*files, *((None, file) for file in former)] if file.owned and file.path not in known
+        ]
         return TrustState(
             certificate=host.read(self.certificate),
             files=files,
             buildkit=self.files.inspect(host, self.buildkit),
             former=[file for file in former if file.owned],
             folders=folders,
-            inside={folder: host.entries(folder) for folder in self.files.journal.folders() if host.info(folder)},
+            inside={folder: host.entries(folder) for folder in [*self.files.journal.folders(), *lone] if host.info(folder)},
         )
 
     def plan(self, state: TrustState, present: bool) -> list[Action]:

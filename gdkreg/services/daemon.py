@@ -46,9 +46,10 @@ class Daemon:
 
     def start(self, host: Host, argv: Sequence[str], env: Mapping[str, str], digest: str) -> None:
         """Raises `GdkregError` where it cannot be run."""
-        host.make_folder(self.log.parent, mode=0o700, owner=state.owner_of(host, self._root), below=self._root)
+        owner = state.owner_of(host, self._root)
+        host.make_folder(self.log.parent, mode=0o700, owner=owner, below=self._root)
         try:
-            recorded, self._child = processes.spawn(argv, env=env, log=self.log, below=self._root, digest=digest)
+            recorded, self._child = processes.spawn(argv, env=env, log=self.log, below=self._root, digest=digest, owner=owner)
         except OSError as error:
             raise GdkregError(f"cannot run {argv[0]}", why=error.strerror or str(error), fix=f"file {argv[0]}") from None
         try:

@@ -134,8 +134,9 @@ class Registry:
 
     def recorded(self) -> list[str]:
         """The runtimes that were started and not removed, the last one first. Raises `DamagedError`."""
-        words = (state.read(self._host, self.settings.root, _RECORD) or b"").decode("utf-8", "replace").split()
-        if any(word not in _KINDS for word in words):
+        raw = state.read(self._host, self.settings.root, _RECORD)
+        words = (raw or b"").decode("utf-8", "replace").split()
+        if any(word not in _KINDS for word in words) or (raw is not None and not words):
             raise state.damaged(self.settings.root / FOLDER / _RECORD, "it is not what gdkreg writes")
         return words
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from gdkreg.config.settings import Settings
-from gdkreg.errors import GdkregError
+from gdkreg.errors import DamagedError, GdkregError
 from gdkreg.host.base import Host, HostReader, digest
 from gdkreg.plan import ledger, roots
 from gdkreg.plan.actions import Control, Step
@@ -106,6 +106,13 @@ class Services:
         except GdkregError:
             return False
 
+    def _auth_runs(self) -> bool:
+        """A damaged pid file tells nothing; what runs is found otherwise when it is removed."""
+        try:
+            return self.auth.runs
+        except DamagedError:
+            return False
+
     def _refuse_where_taken(self, port: int, key: str, refuse: Callable[[], None]) -> None:
         """What our own services hold now they give up by then."""
         address = self.settings.address
@@ -175,7 +182,7 @@ class Services:
             before = "running" if any(self._runs(kind) for kind in self.registry.left_over()) else "stopped"
             steps.append(Step("registry", Control(service="registry", verb="remove", reason="no longer wanted", before=before)))
         if self.auth.exists():
-            before = "running" if self.auth.runs else "stopped"
+            before = "running" if self._auth_runs() else "stopped"
             steps.append(Step("auth", Control(service="auth", verb="remove", reason="no longer wanted", before=before)))
         return steps
 

@@ -97,7 +97,7 @@ def up(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Out
     work.controls["prove"] = lambda _: proving.prove(root, hops, listener)
     outcome = work.carry_out(plan, dry_run=dry_run, check=lambda: root.catalog().all(), claim=True)
     outcome.notes += notes
-    outcome.data |= {"authority": root.settings.authority, "verify": hops}
+    outcome.data |= {"authority": root.settings.authority, "verify": hops, "ready": ""}
     if not dry_run:
         _tell_first_user(root, outcome)
         _ready(root, outcome)
@@ -126,16 +126,15 @@ def _ready(root: Root, outcome: Outcome) -> None:
     settings = root.settings
     client = next((name for name in ("docker", "podman") if shutil.which(name, path=root.host.platform.env.get("PATH"))), "")
     push = f"{client} push {settings.authority}/NAME"
+    wrote = [item.action.path for item in outcome.items if isinstance(item.action, WriteFile)]
     if not client:
-        outcome.next = (
-            f"a container client; there is none on this machine. The registry answers at {settings.scheme}://{settings.authority}"
-        )
+        outcome.next = f"install a container client; the registry answers at {settings.scheme}://{settings.authority}"
     elif settings.registry.auth_enabled and not is_logged_in(root, client):
         outcome.next = f"gdkreg login{'' if client == 'docker' else f' --client {client}'}, then {push}"
-    elif any(isinstance(item.action, WriteFile) and item.action.path == HOSTS for item in outcome.items):
-        outcome.next = f"{push} (in 5 seconds: so long Docker may remember /etc/hosts as it was)"
     else:
-        outcome.next = push
+        outcome.data["ready"] = push + (
+            " (in 5 seconds: so long Docker may remember /etc/hosts as it was)" if HOSTS in wrote else ""
+        )
 
 
 def trust_hints(root: Root) -> list[str]:
@@ -164,11 +163,13 @@ def _take_back(root: Root, command: str, listener: Listener, *, dry_run: bool) -
         steps += _folders(root, preview)
         return [*steps, *_own_folder(root, steps)]
 
+    made = [path for path in root.journal.folders() if not path.is_relative_to(root.path)]
     work = Work(root, command, listener, keep_going=True)
     work.settings = root.applied or root.settings
     work.controls["logout"] = lambda control: log_out(root, control)
     outcome = work.carry_out(plan, dry_run=dry_run)
     if not dry_run and not outcome.left and root.host.info(root.path / FOLDER) is None:
+        roots.hand_on(root.host, root.path, [path for path in made if root.host.info(path)])
         roots.forget(root.host, root.path)
     storage = root.path / "registry" / "storage"
     outcome.data["images"] = str(storage) if root.host.info(storage) else ""
@@ -212,7 +213,7 @@ def _place(root: Root, entry: Entry) -> Path:
 def _own_folder(root: Root, steps: Sequence[Step]) -> list[Step]:
     """`.gdkreg` itself, unless it still holds what an edited file was before."""
     folder = root.path / FOLDER
-    if root.host.info(folder) is None or not root.identity.known:
+    if not root.identity.known or (root.host.info(folder) is None and not steps):
         return []
     handled = {target(step.action) for step in steps}
     kept = [
@@ -256,6 +257,7 @@ def _stopped_again(root: Root, last: Sequence[Entry]) -> list[Step]:
     first = any(entry.resource == "applied" and not entry.before for entry in last)
     services = root.services(root.applied or root.settings)
     if first:
+        services.runs("registry")  # where that cannot be told, nothing is taken back by halves
         return services.remove()
     steps = []
     for entry in reversed(last):

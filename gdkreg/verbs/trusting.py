@@ -29,8 +29,9 @@ def trust(root: Root, listener: Listener = SILENT, *, remove: bool = False, dry_
         return reconcile.plan([root.catalog().docker_trust()], preview, present=not remove)
 
     work = Work(root, "trust-docker-registry", listener)
-    check = [] if remove else [root.catalog().docker_trust]
-    outcome = work.carry_out(plan, dry_run=dry_run, check=lambda: [make() for make in check], present=not remove)
+    outcome = work.carry_out(
+        plan, dry_run=dry_run, check=lambda: [] if remove else [root.catalog().docker_trust()], present=not remove
+    )
     name, changed = root.settings.authority, bool(outcome.items)
     outcome.data["authority"] = name
     if dry_run:

@@ -76,10 +76,11 @@ class Work:
         preview = Preview(self.root.host)
         if self.root.identity.foreign:
             preview.hide(self.root.path / state.FOLDER)
-        first = [*self._aside(), *(Step("repair", repair(torn, self.root)) for torn in self.root.journal.torn)]
-        for step in first:
+        repairs = [Step("repair", repair(torn, self.root)) for torn in self.root.journal.torn]
+        for step in repairs:
             preview.take(step.action)
-        return [*first, *plan(preview)]
+        steps = [*repairs, *plan(preview)]
+        return [*self._aside(), *steps] if steps else []
 
     def _aside(self) -> list[Step]:
         """A `.gdkreg/` that is another root's goes out of the way of whoever sets this root up."""
@@ -103,7 +104,8 @@ class Work:
         root = self.root
         if not self.listener.agree(outcome.items, ask=needs_asking([item.action for item in outcome.items])):
             raise DeclinedError
-        journal = None if self._bare and not root.identity.known else root.journal
+        # Without a root that is written down there is nothing to take back, and nothing to keep in mind for a later one.
+        journal = None if (self._bare or self._keep_going) and not root.identity.known else root.journal
         executor = self._executor = Executor(
             root.path, root.host, journal, self.command, self.listener, self._perform, keep_going=self._keep_going
         )

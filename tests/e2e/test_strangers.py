@@ -6,11 +6,12 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.box import Box
+from tests.e2e.box import Box, Result
 
 GDK_YML = """\
 registry:
@@ -36,6 +37,13 @@ def machine(box: Box) -> dict[str, str]:
     listed = box.run("find", *outside, "-not", "-path", "*/.cache/*", "-printf", "%p %s %m\n").out
     listed = "\n".join(sorted(row for row in listed.splitlines() if ".gdkreg-roots" not in row))
     return {"hosts": box.hosts.read_text(), "files": listed, "addresses": " ".join(sorted(box.addresses()))}
+
+
+def settled(box: Box) -> dict[str, str]:
+    """The same without folders in which nothing is: which of them were ours only the journal knows."""
+    found = machine(box)
+    rows = [row for row in found["files"].splitlines() if not row.endswith(" 755")]
+    return {**found, "files": "\n".join(rows)}
 
 
 def rewritten(folder: Path, change: dict[str, str]) -> None:
@@ -100,7 +108,7 @@ def test_an_edited_state_file_leads_nowhere(box: Box, name: str) -> None:
     assert box.listeners(5000) == []
     box.ok("down", "--yes")
     assert machine(box) == before
-    assert sorted(os.listdir(box.root)) == ["gdk.yml"]
+    assert sorted(set(os.listdir(box.root)) - {"registry"}) == ["gdk.yml"]
 
 
 def _damages() -> list[tuple[str, bytes]]:
@@ -111,7 +119,7 @@ def _damages() -> list[tuple[str, bytes]]:
 
 def test_every_state_file_damaged_in_every_way_is_one_sentence_and_down_works(box: Box) -> None:
     box.configure(GDK_YML.replace("auth_enabled: false", "auth_enabled: true"))
-    before = machine(box)
+    settled_before = settled(box)
     for name, content in _damages():
         box.ok("up", "--yes")
         (box.root / ".gdkreg" / name).write_bytes(content)
@@ -124,7 +132,7 @@ def test_every_state_file_damaged_in_every_way_is_one_sentence_and_down_works(bo
             assert result.err.count("gdkreg:") <= 1
         result = box.gdkreg("down", "--yes")
         assert result.code == 0, (name, content[:20], result)
-        assert machine(box) == before, (name, content[:20], result)
+        assert settled(box) == settled_before, (name, content[:20], result)
         assert box.listeners(5000) == box.listeners(5001) == [], (name, content[:20], result)
         assert sorted(set(os.listdir(box.root)) - {"registry"}) == ["gdk.yml"], (name, content[:20])
 
@@ -139,8 +147,13 @@ def test_as_root_in_another_users_folder_no_link_is_followed(box: Box) -> None:
         (box.root / "registry").mkdir() if name == "registry/config.yml" else None
         link.symlink_to("/run/victim" if "." in name and name != ".gdkreg" else "/etc/docker")
         result = box.gdkreg("reconfigure", "--yes")
+        if name == ".gdkreg":  # the link itself is put aside
+            assert (box.root / ".gdkreg.foreign").is_symlink()
+            box.ok("down", "--yes")
+            (box.root / ".gdkreg.foreign").unlink()
+            continue
         assert result.code == 1, (name, result)
-        assert "symlink" in result.err, (name, result)
+        assert "symlink" in result.err or "is not gdkreg's and does not serve" in result.err, (name, result)
         link.unlink()
         shutil.rmtree(box.root / "registry", ignore_errors=True)
         box.gdkreg("down", "--yes")
@@ -173,17 +186,20 @@ def test_a_moved_root_goes_on_where_it_is(box: Box) -> None:
     box.ok("up", "--yes")
     elsewhere = box.folder / "elsewhere"
     box.root.rename(elsewhere)
-    status = box.gdkreg("status", "--root", str(elsewhere))
-    assert f"moved here from {box.root}" in status.out
-    box.ok("up", "--yes", "--root", str(elsewhere))
+
+    def gdkreg(*arguments: str) -> Result:
+        return box.run(sys.executable, "-m", "gdkreg", *arguments, cwd=elsewhere)
+
+    assert f"moved here from {box.root}" in gdkreg("status").out
+    assert gdkreg("up", "--yes").code == 0
     assert not box.root.exists(), "the old folder is not made again"
     assert box.hosts.read_text().count(">>> managed") == 1
     assert str(box.root) not in box.hosts.read_text()
-    assert box.gdkreg("verify", "--root", str(elsewhere)).code == 0
-    box.ok("down", "--yes", "--root", str(elsewhere))
+    assert gdkreg("verify").code == 0
+    assert gdkreg("down", "--yes").code == 0
+    box.root.mkdir()
     assert machine(box) == before
     assert sorted(os.listdir(elsewhere)) == ["gdk.yml", "registry"]
-    box.root.mkdir()
 
 
 def test_a_copied_root_starts_anew_and_takes_nothing_from_the_original(box: Box) -> None:

@@ -42,8 +42,22 @@ def test_down_without_an_engine_does_not_forget_a_container(box: Box) -> None:
     box.ok("start")
     result = box.gdkreg("down", "--yes", env=NO_ENGINE)
     assert result.code == 1
-    assert "cannot tell whether the registry's container runs" in result.err
-    assert "172.16.123.1" in box.addresses(), "nothing is touched"
+    assert "left: remove registry" in result.out
+    assert "cannot tell whether the registry's container runs" in result.out
+    assert "start the engine" in result.out
+    assert "172.16.123.1" not in box.addresses(), "the rest is taken back"
+    assert box.hosts.read_bytes() == b"127.0.0.1\tlocalhost\n"
+    assert sorted(os.listdir(box.root)) == [".gdkreg", "gdk.yml"], "it is kept in mind"
+    assert box.run("docker", "ps", "-q").out != ""
+    box.ok("down")
+    assert box.run("docker", "ps", "-aq").out == ""
+    assert sorted(os.listdir(box.root)) == ["gdk.yml"]
+
+
+def test_a_container_stays_known_while_a_process_takes_its_place(box: Box) -> None:
+    box.configure(DOCKER)
+    box.ok("reconfigure")
+    box.ok("start")
     status = box.gdkreg("status", env=NO_ENGINE)
     assert "unknown: no engine answers" in status.out
     box.configure(DOCKER.replace("runtime: docker", "runtime: process"))
