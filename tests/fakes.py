@@ -159,7 +159,7 @@ class FakeHost:
             if found in self.files:
                 self.files[new] = self.files.pop(found)
 
-    def append(self, path: Path, line: bytes, *, below: Path) -> None:
+    def append(self, path: Path, line: bytes, *, below: Path, sync: bool = True) -> None:
         self._refuse_link(path, below)
         self.put(path, self.files.get(path, b"") + line + b"\n", 0o600)
 

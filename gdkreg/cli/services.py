@@ -36,7 +36,7 @@ def start(
 
     root = session.open_root(root_dir)
     outcome = verbs.start(root, service, session.Terminal(yes=yes, quiet=json), dry_run=dry_run, again=again)
-    running = service or ", ".join(sorted(outcome.data["services"]))
+    running = service or ", ".join(root.services(root.set_up()).enabled())
     session.told(outcome, json=json, nothing=f"Nothing to do: {running} already running.")
 
 

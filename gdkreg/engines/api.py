@@ -43,6 +43,8 @@ class Api:
     def __init__(self, url: str, client: Any) -> None:
         self._socket = url.removeprefix("unix://") if url.startswith("unix://") else ""
         self._client = client
+        self.server = ""  # the Server header of the last answer, where the socket was spoken to directly
+        self.images: dict[str, dict[str, Any]] = {}  # what was asked already, by name
 
     @property
     def sdk(self) -> docker.DockerClient:
@@ -68,6 +70,7 @@ class Api:
             text = None if body is None else json.dumps(body)
             connection.request(method, where, body=text, headers={"Content-Type": "application/json"} if text else {})
             answer = connection.getresponse()
+            self.server = answer.headers.get("Server", "")
             return answer.status, answer.read()
         except (OSError, http.client.HTTPException) as error:
             raise EngineError(str(error) or type(error).__name__) from None

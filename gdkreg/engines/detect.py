@@ -118,7 +118,9 @@ def find(host: HostReader) -> tuple[Engine, Api | None]:
         if not at.url:
             raise EngineError(f"{at.source} has no endpoint")
         info = api.call("GET", "/info", timeout=ANSWER_WITHIN)
-        version = api.call("GET", "/version", timeout=ANSWER_WITHIN)
+        # Docker Engine says so in each answer's header, Podman that it is Libpod.
+        docker = api.server.startswith("Docker/") and isinstance(info, dict)
+        version = {"Version": info.get("ServerVersion", "")} if docker else api.call("GET", "/version", timeout=ANSWER_WITHIN)
     except EngineError as error:
         return Engine("none", at, why=f"no engine answers at {at.url or at.source}: {_short(error.why)}"), None
     if not isinstance(info, dict) or not isinstance(version, dict):

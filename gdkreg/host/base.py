@@ -123,8 +123,8 @@ class Host(HostReader, Protocol):
 
     def rename(self, path: Path, to: Path) -> None: ...
 
-    def append(self, path: Path, line: bytes, *, below: Path) -> None:
-        """Add a line to a file of ours (0600), on disk before it returns."""
+    def append(self, path: Path, line: bytes, *, below: Path, sync: bool = True) -> None:
+        """Add a line to a file of ours (0600); with `sync` it is on disk before this returns."""
 
     def lock(self, folder: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
         """Hold the lock on a folder; `waiting` is called once where another run holds it. Nothing is written for it."""

@@ -170,15 +170,16 @@ def open_own(path: Path, below: Path, flags: int) -> int:
         return os.open(name, flags | os.O_NOFOLLOW, 0o600, dir_fd=folder)
 
 
-def append(path: Path, line: bytes, below: Path) -> None:
-    """Add a line to a file of ours, on disk before it returns."""
+def append(path: Path, line: bytes, below: Path, *, sync: bool) -> None:
+    """Add a line to a file of ours; with `sync` it is on disk before this returns."""
     try:
         fd = open_own(path, below, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
             left = line + b"\n"
             while left:
                 left = left[os.write(fd, left) :]
-            os.fsync(fd)
+            if sync:
+                os.fsync(fd)
         finally:
             os.close(fd)
     except OSError as error:

@@ -198,8 +198,8 @@ class Machine:
         except OSError as error:
             raise files.explain(error, path, "rename") from None
 
-    def append(self, path: Path, line: bytes, *, below: Path) -> None:
-        files.append(path, line, below)
+    def append(self, path: Path, line: bytes, *, below: Path, sync: bool = True) -> None:
+        files.append(path, line, below, sync=sync)
 
     @contextlib.contextmanager
     def lock(self, folder: Path, waiting: Callable[[], None]) -> Iterator[None]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from gdkreg.host import files
 
-Child = subprocess.Popen[bytes]
+if TYPE_CHECKING:
+    import subprocess
+
 KEEP_LOGS = 3
 ROTATE_AT = 10 * 1024 * 1024  # bytes
 
@@ -30,8 +31,10 @@ class Running(msgspec.Struct, frozen=True):
 
 def spawn(
     argv: Sequence[str], *, env: Mapping[str, str], log: Path, below: Path, digest: str, owner: tuple[int, int] | None = None
-) -> tuple[Running, Child]:
+) -> tuple[Running, subprocess.Popen[bytes]]:
     """Start a process that outlives us; its output is appended to the log. Raises `OSError`."""
+    import subprocess
+
     rotate(log, below)
     fd = files.open_own(log, below, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:

@@ -206,7 +206,8 @@ class Journal:
         self._append(msgspec.json.encode(entry))
 
     def finish(self, entry: Entry, *, done: bool = True) -> None:
-        self._append(msgspec.json.encode(_Mark(mark=entry.key, done=done)))
+        # A mark that is lost is no loss: the next run looks at the machine itself.
+        self._append(msgspec.json.encode(_Mark(mark=entry.key, done=done)), sync=False)
         if done:
             self.entries.append(entry)
 
@@ -248,14 +249,14 @@ class Journal:
             if name not in needed:
                 self._host.remove(self.folder / "backups" / name, below=self.root)
 
-    def _append(self, body: bytes) -> None:
+    def _append(self, body: bytes, *, sync: bool = True) -> None:
         line = self._seal(body) + b" " + body
         self._lines += 1
         if self._host.info(self.folder / _NAME) is None:  # made whole: an empty journal would be a damaged one
             state.write(self._host, self.root, _NAME, line + b"\n")
         else:
             # A crash may have left a torn line; a new line ends it.
-            self._host.append(self.folder / _NAME, b"\n" + line, below=self.root)
+            self._host.append(self.folder / _NAME, b"\n" + line, below=self.root, sync=sync)
 
 
 def _alike(one: bytes, other: bytes) -> int:

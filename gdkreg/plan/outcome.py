@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -48,7 +48,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, kw_only=True):
-    """What a verb did, or with `dry_run` would do. `items` is the whole list, in order; `data` what is the command's own."""
+    """What a verb did, or with `dry_run` would do. `items` is the whole list, in order; `data` what is the command's own, and
+    `looked_up` the part of it that has to be asked of the machine, when somebody wants it."""
 
     command: str
     root: str
@@ -57,6 +58,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     notes: list[str] = []
     next: str = ""
     data: dict[str, Any] = {}
+    looked_up: Callable[[], dict[str, Any]] = dict
 
     @property
     def changes(self) -> int:
@@ -79,6 +81,7 @@ class Outcome(msgspec.Struct, kw_only=True):
             "notes": self.notes,
             "next": self.next,
             **self.data,
+            **self.looked_up(),
         }
 
 

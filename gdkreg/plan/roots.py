@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import secrets
 from pathlib import Path
 
 import msgspec
@@ -61,13 +60,19 @@ def identify(root: Path, host: HostReader) -> Identity:
     known = _read(host, written) if written else None
     if known is not None and known.path != str(root) and _id_of(Path(known.path), host) != written:
         return Identity(claim=known, known=True, former=Path(known.path))
-    fresh = at_path or Claim(id=secrets.token_hex(8), path=str(root), key=secrets.token_hex(32))
+    fresh = at_path or _fresh(root)
     if host.info(root / state.FOLDER) is None:
         return Identity(claim=fresh, known=at_path is not None)
     if known is not None:
         return Identity(claim=fresh, known=False, foreign=f"it is a copy of {known.path}'s")
     foreign = "it was not made by you on this machine" if host.entries(root / state.FOLDER) else ""
     return Identity(claim=fresh, known=False, foreign=foreign)
+
+
+def _fresh(root: Path) -> Claim:
+    import secrets
+
+    return Claim(id=secrets.token_hex(8), path=str(root), key=secrets.token_hex(32))
 
 
 def _id_of(root: Path, host: HostReader) -> str:

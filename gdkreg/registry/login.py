@@ -7,12 +7,9 @@ import shutil
 from pathlib import Path
 
 from gdkreg.config.settings import Settings
-from gdkreg.engines.names import patiently
 from gdkreg.errors import GdkregError
-from gdkreg.explain import explain
 from gdkreg.host.base import Completed, Host, HostReader
 from gdkreg.plan.state import FOLDER
-from gdkreg.registry import session as sessions
 from gdkreg.resources.first_user import read_first
 
 CLIENTS = ("docker", "podman", "skopeo")
@@ -31,6 +28,9 @@ def credentials(settings: Settings, host: HostReader) -> tuple[str, str] | None:
 
 def login(settings: Settings, host: Host, client: str, user: str, password: str, config_dir: Path | None) -> str:
     """Log a client in; gives what it said. Raises `GdkregError` with the side that failed."""
+    from gdkreg.engines.names import patiently
+    from gdkreg.explain import explain
+
     if shutil.which(client) is None:
         raise GdkregError(f"{client} is not installed", fix="gdkreg login --client docker|podman|skopeo")
     _check_password(settings, user, password)
@@ -107,6 +107,8 @@ def holds_only(host: HostReader, file: Path, authority: str) -> bool:
 
 def _check_password(settings: Settings, user: str, password: str) -> None:
     """Ask the realm first: its answer is plain, a client's is not."""
+    from gdkreg.registry import session as sessions
+
     try:
         sessions.realm_of(settings).tokens(user, password)([])
     except sessions.RefusedError as error:

@@ -92,11 +92,12 @@ def pem(key: PrivateKey) -> bytes:
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
-@functools.lru_cache(maxsize=4)  # checking an RSA key takes 25 ms, and a plan is made more than once
+@functools.lru_cache(maxsize=4)  # a plan is made more than once
 def load_key(content: bytes) -> PrivateKey | None:
     """The key of a PEM file; None where it is no EC or RSA key, or is encrypted."""
     try:
-        key = serialization.load_pem_private_key(content, password=None)
+        # Whether an RSA key's parts are primes takes 25 ms to say; whether it is the certificate's is said by `is_pair`.
+        key = serialization.load_pem_private_key(content, password=None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
     return key if isinstance(key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey)) else None

@@ -40,7 +40,6 @@ class ContainerRuntime:
         self._engine = engine
         self._api = api
         self._id = ""
-        self._image: dict[str, Any] | None = None
 
     @property
     def _launch(self) -> Launch:
@@ -74,16 +73,16 @@ class ContainerRuntime:
 
     def image(self) -> dict[str, Any]:
         """Raises `GdkregError` where the image is not here."""
-        if self._image is None:
-            name = self._name_of_image
+        name = self._name_of_image
+        if name not in self._api.images:
             try:
                 found: dict[str, Any] = self._api.call("GET", f"/images/{quote(name, safe='/:@')}/json")
             except EngineError as error:
                 if error.status != 404:
                     raise
                 raise GdkregError(f"the image {name} is not here", fix=f"docker pull {name}") from None
-            self._image = found
-        return self._image
+            self._api.images[name] = found
+        return self._api.images[name]
 
     def has_image(self) -> bool:
         try:

@@ -191,7 +191,8 @@ class Registry:
         address, port = self.launch.address, self.launch.port
         if place.is_taken(address, port, PORT, host):
             raise place.taken(address, port, PORT, roots.others(self.settings.root, host))
-        state.write(host, self.settings.root, _RECORD, " ".join([runtime.name, *left]).encode())
+        if self.recorded() != (record := [runtime.name, *left]):
+            state.write(host, self.settings.root, _RECORD, " ".join(record).encode())
         try:
             runtime.start(host)
             self._wait(runtime, host)

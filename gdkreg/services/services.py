@@ -116,7 +116,7 @@ class Services:
     def _refuse_where_taken(self, port: int, key: str, refuse: Callable[[], None]) -> None:
         """What our own services hold now they give up by then."""
         address = self.settings.address
-        if (address, port) in self._held() or not place.is_taken(address, port, key, self._host):
+        if not place.is_taken(address, port, key, self._host) or (address, port) in self._held():
             return
         refuse()
         if key == PORT and "AirTunes" in ready.ask(address, port, None).server:

@@ -15,9 +15,6 @@ from gdkreg.plan.outcome import Listener, Outcome
 from gdkreg.plan.preview import Preview
 from gdkreg.plan.state import FOLDER
 from gdkreg.resources.hosts import HOSTS
-from gdkreg.services.tracing import refuse_while_traced
-from gdkreg.verbs import proving
-from gdkreg.verbs.logins import log_out, logouts
 from gdkreg.verbs.root import Root
 from gdkreg.verbs.work import SILENT, Work, pulls_first
 
@@ -76,9 +73,11 @@ def _tell_first_user(root: Root, outcome: Outcome) -> None:
 
 def up(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Outcome:
     """reconfigure, trust, runner-patch, start and the proof, in one go; refused as a whole before the first change."""
+    from gdkreg.verbs import proving
+
     if not root.enabled:
         raise root.disabled()
-    refuse_while_traced(root.path, root.host)
+    _refuse_while_traced(root)
     root.decide_issuer()
     runner, notes = _one_runner(root)
     root.options = root.options.also(trust=root.settings.registry.self_signed, runner=runner)
@@ -156,8 +155,10 @@ def down(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> O
 
 
 def _take_back(root: Root, command: str, listener: Listener, *, dry_run: bool) -> Outcome:
+    from gdkreg.verbs.logins import log_out, logouts
+
     def plan(preview: Preview) -> list[Step]:
-        _refuse_while_traced(root)
+        _refuse_while_traced(root, lenient=True)
         steps = [*logouts(root), *root.services(root.applied or root.settings, preview).remove()]
         steps += reconcile.plan(root.catalog().outside_state(), preview, present=False, lenient=True)
         steps += _folders(root, preview)
@@ -181,12 +182,15 @@ def _take_back(root: Root, command: str, listener: Listener, *, dry_run: bool) -
     return outcome
 
 
-def _refuse_while_traced(root: Root) -> None:
-    """A damaged mark must not keep `down` from its work."""
+def _refuse_while_traced(root: Root, *, lenient: bool = False) -> None:
+    """With `lenient`, a damaged mark keeps nobody from his work."""
+    from gdkreg.services.tracing import refuse_while_traced
+
     try:
         refuse_while_traced(root.path, root.reader)
     except DamagedError:
-        return
+        if not lenient:
+            raise
 
 
 def _folders(root: Root, preview: Preview) -> list[Step]:
@@ -231,7 +235,7 @@ def undo(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> O
     last: list[Entry] = []
 
     def plan(preview: Preview) -> list[Step]:
-        refuse_while_traced(root.path, root.host)
+        _refuse_while_traced(root)
         last[:] = root.journal.last_run()
         steps = _stopped_again(root, last)
         changes = [entry for entry in last if entry.kind != "service"]

@@ -41,8 +41,10 @@ def _run(root: Root, command: str, name: Name | None, listener: Listener, *, dry
 
     def followers() -> Sequence[Resource]:
         """GitLab came up or went away since the last reconfigure, so the realm follows. Nothing else is applied."""
+        if settings.issuer == applied.issuer:
+            return ()
         catalog = root.catalog(settings)
-        return (*catalog.of_the_issuer(), catalog.applied()) if settings.issuer != applied.issuer else ()
+        return (*catalog.of_the_issuer(), catalog.applied())
 
     def plan(preview: Preview) -> list[Step]:
         refuse_foreign_configuration(root.journal, root.host)
@@ -53,7 +55,7 @@ def _run(root: Root, command: str, name: Name | None, listener: Listener, *, dry
         return [*pulls, *files, *rest]
 
     outcome = work.carry_out(plan, dry_run=dry_run, check=followers)
-    outcome.data["services"] = _states(root, settings)
+    outcome.looked_up = lambda: {"services": _states(root, settings)}
     if left := root.unapplied():
         outcome.notes.append(f"gdk.yml has changes that are not applied ({', '.join(left[:3])}): gdkreg reconfigure")
     return outcome

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gdkreg.config.settings import Settings
 from gdkreg.errors import GdkregError
@@ -16,6 +17,9 @@ from gdkreg.plan.outcome import Item, Listener, Outcome, Silent, planned
 from gdkreg.plan.preview import Preview
 from gdkreg.plan.reconcile import Resource
 from gdkreg.verbs.root import Root
+
+if TYPE_CHECKING:
+    from gdkreg.services.services import Services
 
 SILENT = Silent()
 
@@ -43,7 +47,7 @@ class Work:
         self.controls: dict[str, Callable[[Control], str]] = {}
         self._keep_going = keep_going
         self._bare = bare
-        self._executor: Executor | None = None
+        self._services: Services | None = None
 
     def carry_out(
         self,
@@ -106,7 +110,7 @@ class Work:
             raise DeclinedError
         # Without a root that is written down there is nothing to take back, and nothing to keep in mind for a later one.
         journal = None if (self._bare or self._keep_going) and not root.identity.known else root.journal
-        executor = self._executor = Executor(
+        executor = Executor(
             root.path, root.host, journal, self.command, self.listener, self._perform, keep_going=self._keep_going
         )
         try:
@@ -148,7 +152,9 @@ class Work:
         if control.verb in self.controls:
             return self.controls[control.verb](control)
         settings = self.settings or self.root.applied_in(self.root.host) or self.root.settings
-        return self.root.services(settings).perform(control, self.root.host, self.listener.progress)
+        if self._services is None or self._services.settings != settings:
+            self._services = self.root.services(settings, self.root.host)
+        return self._services.perform(control, self.root.host, self.listener.progress)
 
 
 def repair(torn: Torn, root: Root) -> WriteFile:
