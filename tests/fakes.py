@@ -192,6 +192,9 @@ class FakeHost:
             self.net = [item for item in self.net if item.address != words[2]]
         elif program == "systemctl":
             link = Path("/etc/systemd/system/multi-user.target.wants") / words[1]
+            if words[0] == "--user":
+                words = words[1:]
+                link = self.platform.home / ".config/systemd/user/default.target.wants" / words[1]
             if words[0] == "enable":
                 self.infos[link] = FileInfo("symlink", 0o777, 0, 0, "../" + words[1])
             else:

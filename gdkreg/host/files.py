@@ -16,9 +16,12 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
+SUFFIX = ".gdkreg-new"
+
+
 def temporary(target: Path) -> Path:
     """The name a file has while it is written; fixed, so that a killed run leaves at most one and the next one reuses it."""
-    return target.with_name(f".{target.name}.gdkreg-new")
+    return target.with_name(f".{target.name}{SUFFIX}")
 
 
 @contextlib.contextmanager

@@ -17,6 +17,8 @@ from gdkreg.host import files
 if TYPE_CHECKING:
     import subprocess
 
+    Child = subprocess.Popen[bytes]
+
 KEEP_LOGS = 3
 ROTATE_AT = 10 * 1024 * 1024  # bytes
 
@@ -31,7 +33,7 @@ class Running(msgspec.Struct, frozen=True):
 
 def spawn(
     argv: Sequence[str], *, env: Mapping[str, str], log: Path, below: Path, digest: str, owner: tuple[int, int] | None = None
-) -> tuple[Running, subprocess.Popen[bytes]]:
+) -> tuple[Running, Child]:
     """Start a process that outlives us; its output is appended to the log. Raises `OSError`."""
     import subprocess
 

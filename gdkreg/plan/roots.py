@@ -14,6 +14,7 @@ import msgspec
 
 from gdkreg.errors import DamagedError, GdkregError
 from gdkreg.host.base import Host, HostReader
+from gdkreg.host.files import SUFFIX, temporary
 from gdkreg.plan import state
 
 _LIMIT = 4096  # bytes
@@ -135,9 +136,13 @@ def hand_on(host: Host, root: Path, folders: list[Path]) -> None:
 
 def forget(host: Host, root: Path) -> None:
     """Strike a root out; with the last one the folder goes."""
-    folder = host.platform.roots
-    for claim in claims(host):
+    folder, known = host.platform.roots, claims(host)
+    for claim in known:
         if claim.path == str(root):
             host.remove(folder / claim.id, below=folder)
+    whose = {temporary(folder / claim.id).name for claim in known if claim.path != str(root)}
+    for name in host.entries(folder):
+        if name.endswith(SUFFIX) and name not in whose:  # a run that was killed left it
+            host.remove(folder / name, below=folder)
     if host.info(folder) is not None:
         host.remove_folder(folder)

@@ -8,16 +8,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gdkreg.errors import DamagedError, GdkregError
 from gdkreg.host import files, processes
 from gdkreg.host.base import Host, HostReader
 from gdkreg.plan import state
 from gdkreg.plan.state import FOLDER
-
-if TYPE_CHECKING:
-    import subprocess
 
 _STAMP = re.compile(r'time="([^"]+)"|\[(\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]')
 
@@ -32,7 +28,7 @@ class Daemon:
         self._pid_file = f"{name}.pid"
         self.log = root / FOLDER / "log" / f"{name}.log"
         self._last_word = last_word
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: processes.Child | None = None
 
     def recorded(self) -> processes.Running | None:
         """Raises `DamagedError` where the pid file is not what gdkreg writes."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import sys
 from collections import Counter
@@ -25,9 +26,7 @@ registry:
   self_signed: true
   runtime: process
 """
-CALLS = "write,pwrite64,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,ftruncate,fsync,fchmod,fchown,openat"
-# openat only where it can make something; strace cannot tell, so reading ones are points too, and harmless.
-CHANGING = CALLS.removesuffix(",openat")
+CHANGING = "write,pwrite64,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,ftruncate,fsync,fchmod,fchown"
 FAULTS = ("signal=KILL", "error=ENOSPC", "error=EIO", "error=EROFS")
 USER = "nobody"
 
@@ -122,21 +121,26 @@ done
         argv = ["strace", *follow, "-qq", "-o", str(self._trace), *options, *self._words(*self.scenario.command)]
         return self.box.run(*argv, stdin=self.scenario.stdin)
 
-    def count(self) -> int:
-        """How many points there are: calls of the program itself that change something."""
+    def points(self) -> list[tuple[str, int]]:
+        """Every call that changes something: its name, and the how manieth of that name it is."""
         self.prepare()
         done = self._strace("-e", f"trace={CHANGING}")
         assert done.code == 0, done
-        lines = self._trace.read_text().splitlines()
-        if not self.scenario.sudo:
-            return len(lines)
+        counted: Counter[tuple[str, str]] = Counter()
+        for line in self._trace.read_text().splitlines():
+            found = re.match(r"(?:(\d+) +)?(\w+)\(", line)
+            if found:
+                counted[(found[1] or "", found[2])] += 1
         # strace counts the calls of each process by itself.
-        return max(Counter(line.split()[0] for line in lines).values())
+        most: dict[str, int] = {}
+        for (_, name), count in counted.items():
+            most[name] = max(most.get(name, 0), count)
+        return [(name, number) for name, count in sorted(most.items()) for number in range(1, count + 1)]
 
-    def play(self, fault: str, number: int) -> str:
+    def play(self, fault: str, call: str, number: int) -> str:
         """One point; what is wrong afterwards, empty where nothing is."""
         self.prepare()
-        self._strace("-e", f"trace={CHANGING}", "-e", f"inject={CHANGING}:{fault}:when={number}")
+        self._strace("-e", f"trace={CHANGING}", "-e", f"inject={call}:{fault}:when={number}")
         again = number % 2 == 0
         if again:
             done = self.gdkreg("reconfigure", "--yes")

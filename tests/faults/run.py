@@ -19,10 +19,10 @@ def play(scenario: Scenario, every: int, faults: tuple[str, ...]) -> tuple[int, 
         box = Box(Path(folder) / "box", engine=False)
         try:
             rig = Rig(box, scenario)
-            points = [(fault, number) for fault in faults for number in range(1, rig.count() + 1)][::every]
-            for fault, number in points:
-                if wrong := rig.play(fault, number):
-                    bad.append(f"{scenario.name}: {fault} at call {number}: {wrong}")
+            points = [(fault, call, number) for fault in faults for call, number in rig.points()][::every]
+            for fault, call, number in points:
+                if wrong := rig.play(fault, call, number):
+                    bad.append(f"{scenario.name}: {fault} at {call} {number}: {wrong}")
         finally:
             box.close()
     return len(points), bad
