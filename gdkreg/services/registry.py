@@ -161,7 +161,8 @@ class Registry:
         try:
             kinds = self.recorded()
         except DamagedError:
-            return [kind for kind in _KINDS if self._may_exist(kind, unknown=True)]
+            container = self.settings.registry.runtime != "process"
+            return [kind for kind in _KINDS if self._may_exist(kind, unknown=container)]
         return kinds if self._certain else [kind for kind in _KINDS if kind in kinds or self._may_exist(kind, unknown=False)]
 
     def _may_exist(self, kind: str, *, unknown: bool) -> bool:

@@ -159,7 +159,10 @@ def _take_back(root: Root, command: str, listener: Listener, *, dry_run: bool) -
 
     def plan(preview: Preview) -> list[Step]:
         _refuse_while_traced(root, lenient=True)
-        steps = [*logouts(root), *root.services(root.applied or root.settings, preview).remove()]
+        steps = logouts(root)
+        for step in steps:
+            preview.take(step.action)
+        steps += root.services(root.applied or root.settings, preview).remove()
         steps += reconcile.plan(root.catalog().outside_state(), preview, present=False, lenient=True)
         steps += _folders(root, preview)
         return [*steps, *_own_folder(root, steps)]

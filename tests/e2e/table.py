@@ -49,6 +49,12 @@ COMMANDS: dict[str, list[str]] = {
     "undo": ["undo", "--yes"],
     "down": ["down", "--yes"],
 }
+# Where an engine or a port is in the way, the commands that mind it.
+ONLY = {
+    "image_missing": ("reconfigure", "up", "start", "down"),
+    "other_root_on_the_port": ("reconfigure", "up", "start", "restart", "stop", "trust", "down"),
+    "engine_gone": ("reconfigure", "up", "start", "stop", "restart", "distrust", "undo", "down"),
+}
 # A second one has something to do by their very meaning.
 NEVER_IDLE = {"restart", "cert renew", "cert renew tls", "undo", "user remove"}
 
@@ -172,7 +178,7 @@ def main() -> None:
         case.image_missing,
     ]
     for state in states:
-        for name in COMMANDS:
+        for name in ONLY.get(state.__name__, tuple(COMMANDS)):
             print(json.dumps(case.check(state, name)), flush=True)
     case.clean()
 
