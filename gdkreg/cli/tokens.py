@@ -123,6 +123,7 @@ def login(
     config_dir: Annotated[
         Path | None, typer.Option("--config-dir", help="A client configuration of its own.", show_default=False)
     ] = None,
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Log a container client in to this registry; the password goes over stdin, and what fails is named.
@@ -137,7 +138,7 @@ def login(
         out.line("Authentication is off (registry.auth_enabled): there is nothing to log in to.")
         return
     name, secret = _who(root, user, password_stdin=password_stdin)
-    outcome = logins.login(root, client, name, secret, config_dir, session.Terminal(quiet=True))
+    outcome = logins.login(root, client, name, secret, config_dir, session.Terminal(quiet=True), dry_run=dry_run)
     if config_dir is not None and client == "docker":
         outcome.notes.append(f"Use it with: docker --config {config_dir} push {settings.authority}/NAME")
     said = outcome.items[0].detail if outcome.items else ""

@@ -139,7 +139,9 @@ class Executor:
     def _begin(self, entry: Entry, action: Action, after: bytes | None) -> None:
         """What stood there and what is meant stand on disk before anything is touched."""
         assert self._journal is not None
-        before = action.before if isinstance(action, (WriteFile, RemoveFile)) else None
+        # What `down` removes is ours, and nobody wants it back.
+        kept = (WriteFile,) if self._keep_going else (WriteFile, RemoveFile)
+        before = action.before if isinstance(action, kept) else None
         if before is not None:
             self._journal.keep(before)
         if after is not None and not entry.secret:
@@ -188,6 +190,7 @@ class Executor:
             target=name,
             as_root=action.as_root,
             undoes=step.undoes,
+            final=self._keep_going,
             **options,
         )
 

@@ -160,6 +160,16 @@ class Journal:
         """Whether a killed run left something open."""
         return bool(self._open)
 
+    def litter(self) -> dict[Path, bool]:
+        """The half-written new files that a killed run left beside the old ones, each with whether only root can remove it."""
+        found = {}
+        for entry in self._open:
+            if entry.kind in {"file", "edit", "repair"}:
+                left = temporary(Path(os.path.realpath(ledger.place(self.root, entry.target))))
+                if self._host.info(left) is not None:
+                    found[left] = entry.as_root
+        return found
+
     # what is ours
 
     def owned(self) -> dict[Path, Owned]:
@@ -223,10 +233,8 @@ class Journal:
         for entry in self._open:
             if entry.key not in torn:
                 self._append(msgspec.json.encode(_Mark(mark=entry.key, done=entry.key in done)))
-            if entry.kind in {"file", "edit", "repair"}:
-                left = temporary(Path(os.path.realpath(ledger.place(self.root, entry.target))))
-                if self._host.info(left) is not None:
-                    self._host.remove(left, as_root=entry.as_root)
+        for left, as_root in self.litter().items():
+            self._host.remove(left, as_root=as_root)
         self._open = [entry for entry in self._open if entry.key in torn]
 
     def repaired(self, torn: Torn) -> None:

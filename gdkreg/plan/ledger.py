@@ -16,7 +16,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `before` and `after` are digests for files ("" for none), "" and "made" for folders, the words of `actions.Fact` and
     `actions.Control` for the rest. `mode` and `owner` are those of what stood there before. `target` is a path, below the
-    root as "@/…" so that it holds where the root is moved; or an address, a unit's link, a service.
+    root as "@/…" so that it holds where the root is moved; or an address, a unit's link, a service. `final`: of a `down`, that
+    nobody takes back.
     """
 
     run: str
@@ -33,6 +34,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     secret: bool = False
     undoes: str = ""
     release: bool = False
+    final: bool = False
 
     @property
     def key(self) -> str:
@@ -118,7 +120,7 @@ def last_run(entries: Sequence[Entry]) -> list[Entry]:
     left = [
         entry
         for entry in entries
-        if not entry.undoes and entry.key not in undone and entry.run != BASE and entry.kind not in silent
+        if not entry.final and not entry.undoes and entry.key not in undone and entry.run != BASE and entry.kind not in silent
     ]
     changing = [entry for entry in left if not (entry.kind == "service" and entry.before == entry.after)]
     return [entry for entry in left if entry.run == changing[-1].run] if changing else []

@@ -32,7 +32,7 @@ class Preview:
         self._gone: list[Path] = []
 
     def hide(self, folder: Path) -> None:
-        """Show the machine without a folder."""
+        """Show the machine without a folder, or a file."""
         self._gone.append(folder)
 
     def _is_gone(self, path: Path) -> bool:
@@ -58,7 +58,7 @@ class Preview:
         for path, info in self._infos.items():
             if path.parent == folder:
                 (names.discard if info is None else names.add)(path.name)
-        return sorted(names)
+        return sorted(name for name in names if not self._is_gone(folder / name))
 
     def query(self, argv: Sequence[str]) -> Completed:
         return self._host.query(argv)

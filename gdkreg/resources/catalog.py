@@ -100,7 +100,7 @@ class Catalog:
     def address(self) -> tuple[Resource, ...]:
         settings, former = self._settings, self._journal.identity.former
         loopback = self.loopback()
-        hosts = Hosts(settings.names(), settings.root, self._journal, former, self._options.take_over, self._options.keep_edits)
+        hosts = Hosts(settings.names(), settings.root, self._journal, former, self._options.take_over)
         return loopback, self.persist(loopback), hosts
 
     def persist(self, loopback: Loopback) -> persist.Persist:

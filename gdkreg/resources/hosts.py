@@ -37,7 +37,6 @@ class Hosts(msgspec.Struct, frozen=True):
     journal: Journal
     former: Path | None = None
     take_over: bool = False
-    keep_edits: bool = False
     path: Path = HOSTS
     name: str = "hosts"
 
@@ -108,22 +107,24 @@ class Hosts(msgspec.Struct, frozen=True):
         ]
 
     def back(self, entry: Entry, host: HostReader) -> list[Action]:
-        """Only what differs by our block alone is put back."""
+        """Only what differs by our block alone is put back; lines that the user wrote since stay."""
         if entry.kind != "file" or entry.target != str(self.path):
             raise foreign(entry)
-        state = self.inspect(host)
-        if digest(state.content) != entry.after:
-            if self.keep_edits or digest(state.content) == entry.before:
-                return []
-            raise self.journal.edited(self.path, entry.after, state.content, False, "undo")
+        state, root = self.inspect(host), str(self.root)
+        if digest(state.content) == entry.before:
+            return []
         wanted = self.journal.backup(entry.before)
-        roots = [str(self.root), *([str(self.former)] if self.former else [])]
-        bare = [state.content, wanted]
-        for root in roots:
-            bare = [hosts_text.remove(content, root) for content in bare]
-        if bare[0] != bare[1]:
+        if digest(state.content) != entry.after:
+            parts, old = hosts_text.split(state.content, root), hosts_text.split(wanted, root)
+            wanted = hosts_text.add(parts, hosts_text.block(wanted, root), root, old.taken)
+        elif self._without_ours(state.content) != self._without_ours(wanted):
             raise foreign(entry)
         return self._write(state, wanted, "undo")
+
+    def _without_ours(self, content: bytes) -> bytes:
+        for root in [self.root, *([self.former] if self.former else [])]:
+            content = hosts_text.remove(content, str(root))
+        return content
 
     def notes(self, state: HostsState) -> list[Note]:
         if not self.names:

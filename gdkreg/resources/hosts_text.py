@@ -71,11 +71,19 @@ def split(content: bytes, root: str) -> Parts:
     foreign = b"".join(line for line in inner if not _OURS.fullmatch(line.strip()))
     before = content[:start]
     after = foreign + content[_after_line(content, inner_stop) if stop >= 0 else inner_stop :]
-    if joined and not after:
-        before = before.removesuffix(b"\n").removesuffix(b"\r")
+    if joined and not after:  # the end of the line above was added with the block, as the block's own lines end
+        before = before.removesuffix(b"\r\n" if content[start:head_end].endswith(b"\r\n") else b"\n")
     before, taken_before = _untake(before, root)
     after, taken_after = _untake(after, root)
     return Parts(before, after, True, taken_before | taken_after)
+
+
+def block(content: bytes, root: str) -> dict[str, str]:
+    """The names in a root's block, with their addresses."""
+    start = _line_at(content, _begin(root))
+    stop = _line_at(content, _end(root), start) if start >= 0 else -1
+    lines = _lines(content[start:stop]) if stop >= 0 else []
+    return {name: address for line in lines if _OURS.fullmatch(line.strip()) for address, (name,) in [_parse(line)]}
 
 
 def remove(content: bytes, root: str) -> bytes:

@@ -177,4 +177,7 @@ class Persist(msgspec.Struct, frozen=True):
         if wrong:
             half = " (only half would come back)" if len(wrong) < len(self.units) else ""
             return [Note("changed", f"{', '.join(wrong)} is not as it should be{half}", "gdkreg reconfigure")]
-        return [Note("ok", ", ".join(unit.path.name for unit in self.units))]
+        notes = [Note("ok", ", ".join(unit.path.name for unit in self.units))]
+        if any(unit.link is not None and not unit.as_root for unit in self.units):
+            notes.append(Note("off", "a user's units start with the first login", "loginctl enable-linger: at boot"))
+        return notes

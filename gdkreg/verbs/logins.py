@@ -22,6 +22,8 @@ def login(
     password: str,
     config_dir: Path | None = None,
     listener: Listener = SILENT,
+    *,
+    dry_run: bool = False,
 ) -> Outcome:
     """Log a container client in; what fails is named."""
     root.set_up()
@@ -38,7 +40,7 @@ def login(
 
     work = Work(root, "login", listener)
     work.controls["login"] = lambda _: clients.login(settings, root.host, client, user, password, config_dir)
-    outcome = work.carry_out(plan)
+    outcome = work.carry_out(plan, dry_run=dry_run)
     outcome.data |= {"client": client, "user": user, "authority": settings.authority}
     return outcome
 

@@ -80,6 +80,8 @@ class Work:
         preview = Preview(self.root.host)
         if self.root.identity.foreign:
             preview.hide(self.root.path / state.FOLDER)
+        for path in self.root.journal.litter():
+            preview.hide(path)
         repairs = [Step("repair", repair(torn, self.root)) for torn in self.root.journal.torn]
         for step in repairs:
             preview.take(step.action)

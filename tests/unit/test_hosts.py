@@ -39,6 +39,15 @@ def test_add_then_remove_gives_every_byte_back(content: bytes, take: bool) -> No
         assert all(item.address == NAMES[item.name] for item in hosts_text.mapped(added, NAMES))
 
 
+@pytest.mark.parametrize("content", [b"1.1.1.1 a\r", b"1.1.1.1 a\n2.2.2.2 b\r", b"\r", b"1.1.1.1 a\r\n2.2.2.2 b\r", b"a\r\r"])
+def test_a_lone_carriage_return_at_the_end_stays(fake: FakeHost, content: bytes) -> None:
+    fake.put("/etc/hosts", content)
+    apply(fake, resource(fake))
+    assert plan(fake, resource(fake)) == []
+    apply(fake, resource(fake), present=False)
+    assert fake.files[HOSTS] == content
+
+
 def resource(fake: FakeHost, names: dict[str, str] | None = None, *, take_over: bool = False) -> Hosts:
     return Hosts(NAMES if names is None else names, ROOT, journal(fake), take_over=take_over)
 
