@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,10 @@ from gdkreg.cli import session
 from gdkreg.cli.options import DryRun, Json, KeepEdits, RootDir, TakeOver, Yes
 from gdkreg.errors import CHANGES
 from gdkreg.options import Options
+
+if TYPE_CHECKING:
+    from gdkreg.plan.outcome import Outcome
+    from gdkreg.verbs.root import Root
 
 _MATCHES = "Nothing to do: this machine matches gdk.yml."
 
@@ -25,9 +29,20 @@ def reconfigure(
 
     root = session.open_root(root_dir, Options(take_over=take_over))
     outcome = verbs.reconfigure(root, session.Terminal(yes=yes, quiet=json), dry_run=dry_run)
+    _tell_first_user(root, outcome, json=json)
     off = "registry.enabled is false: "
     done = "" if root.enabled else off + "what gdkreg had set up is taken back, the images are kept"
     session.told(outcome, json=json, nothing=_MATCHES if root.enabled else off + "there is nothing to do", done=done)
+
+
+def _tell_first_user(root: Root, outcome: Outcome, *, json: bool) -> None:
+    """The first user's password is told once, on the terminal, when it is made; no program's log is to hold it."""
+    from gdkreg.resources.first_user import read_first
+
+    first = read_first(root.path, root.host) if "first_user" in outcome.data and not json else None
+    if first is not None:
+        where = f"kept in {outcome.data['first_user']}; gdkreg login takes it from there"
+        outcome.notes.insert(0, f"First user: {first.name}, password {first.password} ({where})")
 
 
 def plan(
@@ -59,6 +74,7 @@ def up(
 
     root = session.open_root(root_dir, Options(take_over=take_over))
     outcome = verbs.up(root, session.Terminal(yes=yes, quiet=json), dry_run=dry_run)
+    _tell_first_user(root, outcome, json=json)
     if not dry_run:
         outcome.notes.append(f"Ready: {outcome.data['ready'] or root.settings.authority}")
     session.told(outcome, json=json, nothing=f"Nothing to do: {root.settings.authority} is already running.")

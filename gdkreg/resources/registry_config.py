@@ -12,6 +12,7 @@ import msgspec
 import yaml
 
 from gdkreg.config.settings import Settings
+from gdkreg.errors import DamagedError
 from gdkreg.host.base import HostReader
 from gdkreg.plan import state as states
 from gdkreg.plan.actions import Action, Leave, MakeFolder, RemoveFolder, WriteFile, is_pending
@@ -109,10 +110,11 @@ def dump(config: dict[str, Any]) -> bytes:
 
 
 class ConfigState(msgspec.Struct, frozen=True):
-    """`empty` are those of our folders that nothing but our file is in."""
+    """`empty` are those of our folders that nothing but our file is in; `problem` is set where the secret is damaged."""
 
     file: FileState
     secret: bytes | None
+    problem: DamagedError | None
     folder: bool
     storage: bool
     empty: list[Path]
@@ -134,9 +136,15 @@ class RegistryConfig(msgspec.Struct, frozen=True):
         return self.settings.root / FOLDER / "http_secret"
 
     def inspect(self, host: HostReader) -> ConfigState:
+        secret, problem = None, None
+        try:
+            secret = _secret_of(host, self.settings.root)
+        except DamagedError as error:
+            problem = error
         return ConfigState(
             file=self.files.inspect(host, self.path),
-            secret=_secret_of(host, self.settings.root),
+            secret=secret,
+            problem=problem,
             folder=host.info(self.path.parent) is not None,
             storage=host.info(self.path.parent / "storage") is not None,
             empty=self._empty(host),
@@ -147,6 +155,8 @@ class RegistryConfig(msgspec.Struct, frozen=True):
             released = self.files.release(state.file)
             left_there = any(isinstance(action, Leave) for action in released)
             return [*released, *(RemoveFolder(path=path, reason="empty") for path in state.empty if not left_there)]
+        if state.problem is not None:
+            raise state.problem
         actions: list[Action] = []
         if not state.folder:
             actions.append(MakeFolder(path=self.path.parent, reason="holds the registry's configuration and storage"))

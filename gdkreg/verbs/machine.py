@@ -61,14 +61,9 @@ def _next(root: Root) -> str:
 
 
 def _tell_first_user(root: Root, outcome: Outcome) -> None:
-    """The first user's password is told once, when it is made."""
-    from gdkreg.resources.first_user import read_first
-
-    made = [item for item in outcome.items if item.step.resource == "first_user" and isinstance(item.action, WriteFile)]
-    first = read_first(root.path, root.host) if made else None
-    if first is not None:
-        where = f"kept in {root.path / FOLDER / 'first_user'}; gdkreg login takes it from there"
-        outcome.notes.append(f"First user: {first.name}, password {first.password} ({where})")
+    """Where the first user is kept, when it is made; the password is for a person alone to see (`cli/`)."""
+    if any(item.step.resource == "first_user" and isinstance(item.action, WriteFile) for item in outcome.items):
+        outcome.data["first_user"] = str(root.path / FOLDER / "first_user")
 
 
 def up(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Outcome:
