@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,23 +32,45 @@ class Running(msgspec.Struct, frozen=True):
     digest: str = ""
 
 
+# Waits for a word on stdin before it becomes the program: whoever dies before saying it leaves nothing running.
+_WHEN_TOLD = ("/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "gdkreg")
+
+
 def spawn(
-    argv: Sequence[str], *, env: Mapping[str, str], log: Path, below: Path, digest: str, owner: tuple[int, int] | None = None
-) -> tuple[Running, Child]:
-    """Start a process that outlives us; its output is appended to the log. Raises `OSError`."""
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    log: Path,
+    below: Path,
+    digest: str,
+    owner: tuple[int, int] | None,
+    record: Callable[[Running], None],
+) -> Child:
+    """Start a process that outlives us; its output is appended to the log. It begins once `record` has written it down.
+
+    Raises `OSError` where it cannot be run.
+    """
     import subprocess
 
+    if not os.access(argv[0], os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), argv[0])
     rotate(log, below)
     fd = files.open_own(log, below, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         if owner is not None:
             os.fchown(fd, *owner)
         process = subprocess.Popen(
-            list(argv), env=dict(env), stdin=subprocess.DEVNULL, stdout=fd, stderr=fd, start_new_session=True, cwd="/"
+            [*_WHEN_TOLD, *argv], env=dict(env), stdin=subprocess.PIPE, stdout=fd, stderr=fd, start_new_session=True, cwd="/"
         )
     finally:
         os.close(fd)
-    return Running(process.pid, start_time(process.pid), digest), process
+    assert process.stdin is not None
+    try:
+        record(Running(process.pid, start_time(process.pid), digest))
+        process.stdin.write(b"go\n")
+    finally:
+        process.stdin.close()
+    return process
 
 
 def start_time(pid: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from gdkreg.errors import GdkregError, NeedsRootError
@@ -71,7 +72,8 @@ class Executor:
         for step in steps:
             self._listener.doing(step)
             try:
-                item = self._execute(step)
+                with self._alone(step.action):
+                    item = self._execute(step)
             except GdkregError as error:
                 if not self._keep_going:
                     raise
@@ -80,6 +82,14 @@ class Executor:
                 item = Item(step=step, status="left", detail=why, fix=help_.splitlines()[0] if help_ else "gdkreg doctor")
             self.items.append(item)
             self._listener.did(item)
+
+    def _alone(self, action: Action) -> AbstractContextManager[None]:
+        """Another root may be at work on the same file, as /etc/hosts: two at once would each undo the other's."""
+        outside = isinstance(action, (WriteFile, RemoveFile)) and not action.path.is_relative_to(self._root)
+        folder = Path(target(action)).parent if outside else None
+        if folder is None or not self._host.entries(folder):
+            return contextlib.nullcontext()
+        return self._host.lock(folder, self._listener.waiting)
 
     def _execute(self, step: Step) -> Item:
         action = step.action

@@ -18,7 +18,7 @@ import msgspec
 
 from gdkreg.errors import DamagedError, GdkregError
 from gdkreg.host.base import Host, digest
-from gdkreg.host.files import temporary
+from gdkreg.host.files import SUFFIX, temporary
 from gdkreg.plan import diff, ledger, state
 from gdkreg.plan.ledger import Entry, Owned
 from gdkreg.plan.roots import Identity
@@ -235,6 +235,10 @@ class Journal:
                 self._append(msgspec.json.encode(_Mark(mark=entry.key, done=entry.key in done)))
         for left, as_root in self.litter().items():
             self._host.remove(left, as_root=as_root)
+        for folder in (self.folder, self.folder / "backups"):
+            for name in self._host.entries(folder):
+                if name.endswith(SUFFIX):
+                    self._host.remove(folder / name, below=self.root)
         self._open = [entry for entry in self._open if entry.key in torn]
 
     def repaired(self, torn: Torn) -> None:

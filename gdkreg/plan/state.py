@@ -64,7 +64,8 @@ def write_value(host: Host, root: Path, name: str, value: Any) -> None:
 def prepare(host: Host, root: Path) -> None:
     """`.gdkreg/` itself: for its owner only, and ignored by git."""
     folder, owner = root / FOLDER, owner_of(host, root)
+    for part in (folder, folder / "backups"):  # a `down` that was killed may have left some of it
+        if host.info(part) is None:
+            host.make_folder(part, mode=0o700, owner=owner, below=root)
     if host.info(folder / ".gitignore") is None:
-        host.make_folder(folder, mode=0o700, owner=owner, below=root)
-        host.make_folder(folder / "backups", mode=0o700, owner=owner, below=root)
         host.write(folder / ".gitignore", b"*\n", mode=0o600, owner=owner, below=root)

@@ -48,15 +48,16 @@ class Daemon:
         """Raises `GdkregError` where it cannot be run."""
         owner = state.owner_of(host, self._root)
         host.make_folder(self.log.parent, mode=0o700, owner=owner, below=self._root)
+
+        def record(running: processes.Running) -> None:
+            state.write_value(host, self._root, self._pid_file, running)
+
         try:
-            recorded, self._child = processes.spawn(argv, env=env, log=self.log, below=self._root, digest=digest, owner=owner)
+            self._child = processes.spawn(
+                argv, env=env, log=self.log, below=self._root, digest=digest, owner=owner, record=record
+            )
         except OSError as error:
             raise GdkregError(f"cannot run {argv[0]}", why=error.strerror or str(error), fix=f"file {argv[0]}") from None
-        try:
-            state.write_value(host, self._root, self._pid_file, recorded)
-        except BaseException:  # a process that nobody knows of must not go on running
-            processes.stop(recorded)
-            raise
 
     def died(self) -> str:
         """How it ended, while it is being started; empty while it lives."""

@@ -32,7 +32,7 @@ def test_nothing_is_a_bug_and_all_is_json(cases: Cases) -> None:
 def test_the_dry_run_tells_the_list_that_is_done(cases: Cases) -> None:
     differing = [case for case in cases if case["told"] != case["done"] and not any(case["errors"])]
     assert differing == []
-    assert sum(bool(case["done"]) for case in cases) > 60, "and much was done"
+    assert sum(bool(case["done"]) for case in cases) > 45, "and much was done"
 
 
 def test_a_dry_run_changes_nothing(cases: Cases) -> None:

@@ -71,10 +71,10 @@ class Rig:
         self.box, self.scenario = box, scenario
         self._trace = box.folder / "trace"
         self._runner = '[[runners]]\n  name = "a"\n  executor = "docker"\n'
-        if scenario.bound:  # what is written in place is another file than the one that stands below it
+        # An /etc of its own, for boxes may be at work side by side; a bind mount cannot be renamed over.
+        box.run("sh", "-c", "mkdir /run/etc; cp -a /etc/. /run/etc; umount /etc/hosts; mount --bind /run/etc /etc")
+        if scenario.bound:
             box.run("sh", "-c", "cp /etc/hosts /run/hosts; mount --bind /run/hosts /etc/hosts", cwd=box.folder)
-        else:  # a file like any other: a copy of /etc, so that it can be renamed over
-            box.run("sh", "-c", "mkdir /run/etc; cp -a /etc/. /run/etc; umount /etc/hosts; mount --bind /run/etc /etc")
         if scenario.sudo:
             rule = f"{USER} ALL=(ALL) NOPASSWD: ALL"
             box.run("sh", "-c", f"echo '{rule}' > /run/sudoers; chmod 440 /run/sudoers; mount --bind /run/sudoers /etc/sudoers")

@@ -16,7 +16,7 @@ def test_some_points_of(scenario: Scenario) -> None:
     assert shutil.which("strace"), "support/bootstrap test installs it"
     count, bad = run.play(scenario, 499 if scenario.sudo else 239, FAULTS)
     assert bad == []
-    assert count >= 2
+    assert count >= 1
 
 
 def test_ten_commands_at_once() -> None:
