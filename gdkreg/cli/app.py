@@ -25,12 +25,12 @@ class Boundary(TyperGroup):
         except GdkregError as problem:
             told(problem, json=json)
             raise typer.Exit(problem.exit_code) from None
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, typer.Abort):  # Ctrl-C, at a question too
             from gdkreg.cli.session import interrupted
 
             interrupted()
             raise typer.Exit(130) from None
-        except (typer.Exit, typer.Abort):
+        except typer.Exit:
             raise
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -37,7 +37,8 @@ def start(
     root = session.open_root(root_dir)
     outcome = verbs.start(root, service, session.Terminal(yes=yes, quiet=json), dry_run=dry_run, again=again)
     running = service or ", ".join(root.services(root.set_up()).enabled())
-    session.told(outcome, json=json, nothing=f"Nothing to do: {running} already running.")
+    nothing = "Nothing to do: what ran last runs." if again else f"Nothing to do: {running} already running."
+    session.told(outcome, json=json, nothing=nothing)
 
 
 def stop(

@@ -164,7 +164,7 @@ class Executor:
         if entry is None or journal is None:
             return
         with contextlib.suppress(GdkregError):
-            done = journal.seen(entry)
+            done = entry.kind not in {"service", "login"} and journal.seen(entry)
             if entry.kind == "file" and not done:
                 path = ledger.place(self._root, entry.target)
                 if digest(self._host.read(path, as_root=entry.as_root)) != entry.before:

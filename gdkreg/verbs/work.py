@@ -12,7 +12,7 @@ from gdkreg.errors import GdkregError
 from gdkreg.plan import reconcile, state
 from gdkreg.plan.actions import Action, Control, ForgetFile, Leave, RemoveFile, RemoveFolder, SetAside, Step, WriteFile
 from gdkreg.plan.executor import Executor
-from gdkreg.plan.journal import Torn
+from gdkreg.plan.journal import Journal, Torn
 from gdkreg.plan.outcome import Item, Listener, Outcome, Silent, planned
 from gdkreg.plan.preview import Preview
 from gdkreg.plan.reconcile import Resource
@@ -120,9 +120,7 @@ class Work:
             executor.carry_out(aside)
             if journal is not None:
                 self._begin(claim=claim)
-            for torn in [] if journal is None else list(journal.torn):
-                executor.carry_out([step for step in steps if step.resource == "repair" and _path(step.action) == torn.path])
-                journal.repaired(torn) if journal else None
+                self._repair(executor, journal, steps)
             executor.carry_out([step for step in steps if step.resource != "repair" and step not in aside])
             reconcile.check(check(), root.host, [item.step for item in executor.items], present=present)
             finish(executor)
@@ -137,6 +135,14 @@ class Work:
                 if journal is not None and root.host.info(journal.folder) is not None:
                     journal.tidy()
         outcome.items = executor.items
+
+    def _repair(self, executor: Executor, journal: Journal, steps: Sequence[Step]) -> None:
+        """A torn file counts as torn until it is whole."""
+        for torn in list(journal.torn):
+            own = [step for step in steps if step.resource == "repair" and _path(step.action) == torn.path]
+            executor.carry_out(own)
+            if executor.items and executor.items[-1].status == "done":
+                journal.repaired(torn)
 
     def _begin(self, *, claim: bool) -> None:
         try:
