@@ -23,7 +23,7 @@ def write(path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | Non
             _beside(target, fresh, content, mode, owner)
             moved = commands.run_as_root(["mv", "-f", fresh, str(target)])
         except GdkregError as error:
-            old = commands.read_as_root(str(target)) if full and _is_full(error) else b""
+            old = _read(target) if full and _is_full(error) else b""
             if len(old) < len(content) or not old:
                 raise
             moved = Completed(1, "", "busy")
@@ -55,7 +55,7 @@ def _beside(target: Path, fresh: str, content: bytes, mode: int, owner: tuple[in
 
 def _in_place(target: Path, content: bytes) -> None:
     """Never truncated first: the old bytes keep their blocks until the new ones are there."""
-    old = commands.read_as_root(str(target))
+    old = _read(target)
     try:
         _overwrite(target, content)
     except GdkregError:
@@ -69,6 +69,13 @@ def _in_place(target: Path, content: bytes) -> None:
 def _overwrite(target: Path, content: bytes) -> None:
     must(["dd", f"of={target}", "conv=notrunc,fsync", "status=none"], target, stdin=content)
     must(["truncate", "-s", str(len(content)), str(target)], target)
+
+
+def _read(target: Path) -> bytes:
+    try:
+        return commands.read_as_root(str(target))
+    except OSError as error:
+        raise GdkregError(f"cannot read {target}", why=str(error)) from None
 
 
 def must(argv: list[str], path: Path, stdin: bytes = b"") -> None:

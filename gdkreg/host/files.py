@@ -126,7 +126,7 @@ def _keep_attributes(folder: int, name: str, fresh: int) -> tuple[int, int] | No
 
 def _write_in_place(folder: int, name: str, content: bytes, path: Path) -> None:
     """No truncation first: at every moment the file is the new bytes up to some place and the old ones from there on."""
-    fd = os.open(name, os.O_RDWR, dir_fd=folder)
+    fd = os.open(name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
     try:
         old = _read_all(fd)
         try:

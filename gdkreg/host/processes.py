@@ -96,6 +96,19 @@ def ending_with(last_word: str) -> list[Running]:
     return found
 
 
+def is_ours(running: Running, sign: str) -> bool:
+    """Whether it lives, is this user's, and a word of its command line ends with the sign: a pid file alone proves nothing."""
+    import psutil
+
+    if not is_alive(running):
+        return False
+    try:
+        process = psutil.Process(running.pid)
+        return process.uids().real == os.getuid() and any(word.endswith(sign) for word in process.cmdline())
+    except psutil.Error:
+        return False
+
+
 def me() -> Running:
     """This very process."""
     return Running(os.getpid(), start_time(os.getpid()))
@@ -146,5 +159,5 @@ def rotate(log: Path, below: Path) -> None:
             while block := whole.read(1 << 20):
                 stream.write(block)
             whole.truncate(0)
-    except FileNotFoundError:
+    except OSError:  # a full disk, or a log that another run rotates: it is tried again at the next look
         return

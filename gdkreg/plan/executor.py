@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -86,8 +87,9 @@ class Executor:
     def _alone(self, action: Action) -> AbstractContextManager[None]:
         """Another root may be at work on the same file, as /etc/hosts: two at once would each undo the other's."""
         outside = isinstance(action, (WriteFile, RemoveFile)) and not action.path.is_relative_to(self._root)
-        folder = Path(target(action)).parent if outside else None
-        if folder is None or not self._host.entries(folder):
+        folder = Path(os.path.realpath(Path(target(action)).parent)) if outside else None
+        # What a symlink leads back into the root is below the lock that this run holds already.
+        if folder is None or folder.is_relative_to(os.path.realpath(self._root)) or not self._host.entries(folder):
             return contextlib.nullcontext()
         return self._host.lock(folder, self._listener.waiting)
 
@@ -275,7 +277,9 @@ class Executor:
 
     def _command_line(self, action: RunCommand) -> None:
         done = self._host.run(action.argv, stdin=action.stdin, as_root=action.as_root)
-        if done.code != 0 and not action.may_fail:
+        unit = Path(action.fact.target) if action.fact.kind == "unit" and not action.fact.after else None
+        stands = unit is not None and self._host.info(unit) is not None
+        if done.code != 0 and (stands or not action.may_fail):
             why = (done.err or done.out).strip() or f"exit code {done.code}"
             raise GdkregError(f"{shown(action)} failed", why=why, fix=f"gdkreg {self._command}")
 

@@ -150,9 +150,11 @@ class Journal:
             return None
         if now is None or digest(now) in {entry.before, entry.after}:
             return None
+        # The new bytes up to some place, and the old ones or none behind it; or the same while the old were written back.
         ahead, back = _alike(now, new), _alike(now, old)
-        # The new bytes up to some place and the old ones, or none, behind it; or the same while the old were written back.
-        is_torn = now[ahead:] in {b"", old[ahead:]} or (now[back:] != b"" and now[back:] == new[back:])
+        middle = back + _alike(now[back:], new[back:])
+        written_back = middle > back and now[middle:] in {b"", old[middle:]}
+        is_torn = now[ahead:] in {b"", old[ahead:]} or written_back
         return Torn(entry, path, now, old) if is_torn else None
 
     @property
@@ -279,4 +281,5 @@ def _alike(one: bytes, other: bytes) -> int:
 
 
 def new_run() -> str:
-    return f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+    """A name for a run. Two runs of one process within a second need two names, too: the Python API."""
+    return f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}-{time.monotonic_ns()}"

@@ -120,7 +120,12 @@ def last_run(entries: Sequence[Entry]) -> list[Entry]:
     left = [
         entry
         for entry in entries
-        if not entry.final and not entry.undoes and entry.key not in undone and entry.run != BASE and entry.kind not in silent
+        if not entry.final
+        and entry.command != "undo"
+        and not entry.undoes
+        and entry.key not in undone
+        and entry.run != BASE
+        and entry.kind not in silent
     ]
     changing = [entry for entry in left if not (entry.kind == "service" and entry.before == entry.after)]
     return [entry for entry in left if entry.run == changing[-1].run] if changing else []

@@ -23,7 +23,7 @@ _ID = re.compile(r"[0-9a-f]{16}")
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """What is written down of a root. `key` seals its journal; `alias` tells that its address was added by gdkreg, `made`
-    are folders that another root made and left to this one."""
+    are folders that another root made and left to this one, `former` the places where this root stood before."""
 
     id: str
     path: str
@@ -33,14 +33,17 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     authority: str = ""
     alias: bool = False
     made: list[str] = []
+    former: list[str] = []
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """Who a root is. `former` is where it stood before it was moved; `foreign` why the `.gdkreg/` here is not its own."""
+    """Who a root is. `former` are the places where it stood before, `moved` tells that it was moved since the last run;
+    `foreign` why the `.gdkreg/` here is not its own."""
 
     claim: Claim
     known: bool
-    former: Path | None = None
+    former: tuple[Path, ...] = ()
+    moved: bool = False
     foreign: str = ""
 
     @property
@@ -55,19 +58,25 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 def identify(root: Path, host: HostReader) -> Identity:
     """Raises `DamagedError` where the root's own file in the register is damaged."""
     written = _id_of(root, host)
-    at_path = next((claim for claim in claims(host) if claim.path == str(root)), None)
-    if at_path is not None and written in {at_path.id, ""}:
-        return Identity(claim=at_path, known=True)
     known = _read(host, written) if written else None
-    if known is not None and known.path != str(root) and _id_of(Path(known.path), host) != written:
-        return Identity(claim=known, known=True, former=Path(known.path))
-    fresh = at_path or _fresh(root)
-    if host.info(root / state.FOLDER) is None:
-        return Identity(claim=fresh, known=at_path is not None)
+    if known is not None and known.path == str(root):
+        return Identity(claim=known, known=True, former=_left(known, known.former, host))
+    if known is not None and _id_of(Path(known.path), host) != written:
+        return Identity(claim=known, known=True, former=_left(known, [*known.former, known.path], host), moved=True)
+    at_path = next((claim for claim in claims(host) if claim.path == str(root)), None)
+    if at_path is not None and not written:
+        return Identity(claim=at_path, known=True, former=_left(at_path, at_path.former, host))
+    fresh = _fresh(root)
     if known is not None:
         return Identity(claim=fresh, known=False, foreign=f"it is a copy of {known.path}'s")
     foreign = "it was not made by you on this machine" if host.entries(root / state.FOLDER) else ""
     return Identity(claim=fresh, known=False, foreign=foreign)
+
+
+def _left(claim: Claim, places: list[str], host: HostReader) -> tuple[Path, ...]:
+    """Those former places at which no other root stands by now."""
+    taken = {other.path for other in claims(host) if other.id != claim.id and _id_of(Path(other.path), host) == other.id}
+    return tuple(Path(place) for place in dict.fromkeys(places) if place not in taken)
 
 
 def _fresh(root: Path) -> Claim:
@@ -124,6 +133,9 @@ def write(host: Host, claim: Claim) -> None:
     if host.info(folder) is None:
         host.make_folder(folder, mode=0o700)
     host.write(folder / claim.id, msgspec.json.encode(claim), mode=0o600, below=folder)
+    for other in claims(host):
+        if other.path == claim.path and other.id != claim.id:  # a root that stood here before, and is gone
+            host.remove(folder / other.id, below=folder)
 
 
 def hand_on(host: Host, root: Path, folders: list[Path]) -> None:

@@ -12,7 +12,7 @@ from gdkreg.config.settings import Settings
 from gdkreg.engines.trust import Place, folders
 from gdkreg.host.base import HostReader
 from gdkreg.options import Options
-from gdkreg.plan import roots
+from gdkreg.plan import ledger, roots, state
 from gdkreg.plan.journal import Journal
 from gdkreg.plan.ledger import Entry
 from gdkreg.plan.reconcile import Resource
@@ -75,7 +75,7 @@ class Catalog:
     def owner(self, entry: Entry) -> Resource | None:
         """The resource that can have made a change; None where none can."""
         if entry.resource == "runner_config":
-            return self.runner(Path(entry.target))
+            return self.runner(ledger.place(self._settings.root, entry.target))
         return next((item for item in self.all() if item.name == entry.resource), None)
 
     def of_the_issuer(self) -> tuple[Resource, ...]:
@@ -92,7 +92,9 @@ class Catalog:
         added = [target for target, entry in journal.facts("address").items() if entry.after]
         if journal.identity.claim.alias:
             added.append(journal.identity.claim.address)
-        shared = hosts_text.others(self._host.read(HOSTS) or b"", {str(settings.root), str(journal.identity.former)})
+        shared = hosts_text.others(
+            self._host.read(HOSTS) or b"", {str(place) for place in (settings.root, *journal.identity.former)}
+        )
         shared |= {claim.address for claim in roots.others(settings.root, self._host)}
         system = self._host.platform.system
         return Loopback(settings.address, system, tuple(dict.fromkeys(added)), settings.registry.persist, shared)
@@ -173,6 +175,7 @@ class Catalog:
             storage=settings.root / "registry" / "storage",
             own=own,
             owner=None if uid == platform.uid else (uid, gid),
+            foreign_root=state.owner_of(self._host, settings.root) is not None,
             files=self._own("container_files", mounts, f"{mounts}/config.yml", f"{mounts}/registry_host.key"),
         )
 

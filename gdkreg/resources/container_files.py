@@ -9,7 +9,7 @@ import msgspec
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import HostReader, digest
 from gdkreg.plan import ledger
-from gdkreg.plan.actions import Action, Fact, MakeFolder, RunCommand, is_pending
+from gdkreg.plan.actions import Action, Fact, MakeFolder, RunCommand, is_pending, pending
 from gdkreg.plan.ledger import Entry
 from gdkreg.plan.reconcile import Note, foreign
 from gdkreg.resources.owned import FileState, OwnedFiles
@@ -24,10 +24,12 @@ class CopiesState(msgspec.Struct, frozen=True):
     former: list[FileState]
     folder: bool
     storage_owner: tuple[int, int]
+    linked: list[Path]
 
 
 class ContainerFiles(msgspec.Struct, frozen=True):
-    """`sources` are the secret files that the registry reads; `owner` is None where it runs as you."""
+    """`sources` are the secret files that the registry reads; `owner` is None where it runs as you. `foreign_root`: root is at
+    work in another user's folder, who could lead a change of owner elsewhere."""
 
     folder: Path
     sources: tuple[Path, ...]
@@ -35,6 +37,7 @@ class ContainerFiles(msgspec.Struct, frozen=True):
     own: tuple[int, int]
     owner: tuple[int, int] | None
     files: OwnedFiles
+    foreign_root: bool = False
     name: str = "container_files"
 
     def inspect(self, host: HostReader) -> CopiesState:
@@ -47,6 +50,7 @@ class ContainerFiles(msgspec.Struct, frozen=True):
             former=[self._look(host, path, None) for path in self.files.ours() if path not in wanted],
             folder=host.info(self.folder) is not None,
             storage_owner=(storage.uid, storage.gid) if storage else (-1, -1),
+            linked=[path for path in (self.storage.parent, self.storage) if (at := host.info(path)) and at.kind == "symlink"],
         )
 
     def _look(self, host: HostReader, path: Path, content: bytes | None) -> FileState:
@@ -55,6 +59,9 @@ class ContainerFiles(msgspec.Struct, frozen=True):
         try:
             now = host.read(path)
         except GdkregError:
+            if content is None and owned is not None:  # to be removed, whatever is in it: nobody else writes there
+                unread = pending(path)
+                return FileState(path, unread, info, msgspec.structs.replace(owned, written=digest(unread)))
             known = owned is not None and content is not None and owned.written == digest(content)
             return FileState(path, content if known else UNREAD, info, owned)
         return FileState(path, now, info, owned)
@@ -80,6 +87,12 @@ class ContainerFiles(msgspec.Struct, frozen=True):
             )
         target = self.owner if wanted else self.own
         if target is not None and state.storage_owner not in {(-1, -1), target} and (wanted or gone):
+            if self.foreign_root and state.linked:
+                raise GdkregError(
+                    f"{state.linked[0]} is a symlink",
+                    why="as root, gdkreg changes no owner behind a link of another user's",
+                    fix=f"look at it: ls -l {state.linked[0]}",
+                )
             actions.append(self._give(target, state.storage_owner))
         return actions
 

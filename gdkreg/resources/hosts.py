@@ -29,13 +29,13 @@ class HostsState(msgspec.Struct, frozen=True):
 class Hosts(msgspec.Struct, frozen=True):
     """`names` maps each host name to its address. `take_over` may take a name out of the user's own lines.
 
-    `former` is where the root stood before it was moved: its block is ours too.
+    `former` are the places where the root stood before it was moved: their blocks are ours too.
     """
 
     names: Mapping[str, str]
     root: Path
     journal: Journal
-    former: Path | None = None
+    former: tuple[Path, ...] = ()
     take_over: bool = False
     path: Path = HOSTS
     name: str = "hosts"
@@ -48,12 +48,12 @@ class Hosts(msgspec.Struct, frozen=True):
     def plan(self, state: HostsState, present: bool) -> list[Action]:
         root = str(self.root)
         content, moved = state.content, frozenset[str]()
-        if self.former is not None:
-            old = hosts_text.split(content, str(self.former))
-            content, moved = old.before + old.after, old.taken
+        for place in self.former:
+            old = hosts_text.split(content, str(place))
+            content, moved = old.before + old.after, moved | old.taken
         parts = hosts_text.split(content, root)
         if not (present and self.names):
-            wanted = parts.before + parts.after
+            wanted = hosts_text.remove(content, root)
             return self._write(state, wanted, "our names are no longer wanted", release=True)
         mapped = hosts_text.mapped(parts.before, self.names)
         above = content.count(b"\n") - parts.after.count(b"\n")
@@ -122,7 +122,7 @@ class Hosts(msgspec.Struct, frozen=True):
         return self._write(state, wanted, "undo")
 
     def _without_ours(self, content: bytes) -> bytes:
-        for root in [self.root, *([self.former] if self.former else [])]:
+        for root in (self.root, *self.former):
             content = hosts_text.remove(content, str(root))
         return content
 

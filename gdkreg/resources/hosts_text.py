@@ -88,7 +88,15 @@ def block(content: bytes, root: str) -> dict[str, str]:
 
 def remove(content: bytes, root: str) -> bytes:
     parts = split(content, root)
-    return parts.before + parts.after
+    start = _line_at(content, _begin(root))
+    joined = start >= 0 and b" (joined)" in content[start : _after_line(content, start)]
+    if not (joined and parts.after.startswith(_BEGIN)):
+        return parts.before + parts.after
+    # The end of the line above was added with our block; now it is the next block's to take away.
+    line = parts.after[: _after_line(parts.after, 0)]
+    bare = line.rstrip(b"\r\n")
+    marked = bare if bare.endswith(b"(joined)") else bare + b" (joined)"
+    return parts.before + marked + line[len(bare) :] + parts.after[len(line) :]
 
 
 def add(parts: Parts, names: Mapping[str, str], root: str, take: frozenset[str]) -> bytes:
@@ -207,10 +215,9 @@ def _untake(content: bytes, root: str) -> tuple[bytes, frozenset[str]]:
 def others(content: bytes, own: set[str]) -> frozenset[str]:
     """The addresses in blocks of other roots than ours."""
     found: set[str] = set()
-    for line in re.findall(rb"(?m)^[0-9.]+ \S+ # gdkreg\r?$", content):
-        at = content.find(line)
-        if _root_around(content, at) not in {"", *own}:
-            found.add(line.split()[0].decode())
+    for line in re.finditer(rb"(?m)^[0-9.]+ \S+ # gdkreg\r?$", content):
+        if _root_around(content, line.start()) not in {"", *own}:
+            found.add(line[0].split()[0].decode())
     return frozenset(found)
 
 

@@ -73,7 +73,7 @@ class RunnerConfig(msgspec.Struct, frozen=True):
         try:
             return self._patch(state) if present else self._remove(state)
         except GdkregError as error:
-            if not self.named:
+            if present and not self.named:
                 return []
             if error.what.startswith(str(self.path)):
                 raise

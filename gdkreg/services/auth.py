@@ -32,7 +32,7 @@ class Auth:
     def __init__(self, settings: Settings, host: HostReader) -> None:
         self._settings = settings
         self._host = host
-        self._daemon = Daemon(settings.root, "auth", host, settings.root)
+        self._daemon = Daemon(settings.root, "auth", host, settings.root, "gdkreg.issuer.serve")
 
     @property
     def wanted(self) -> bool:

@@ -20,14 +20,15 @@ _STAMP = re.compile(r'time="([^"]+)"|\[(\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4
 
 class Daemon:
     """`name` names the pid file and the log in the root's `.gdkreg`; `last_word` is the path that its command line ends with,
-    by which it is found where the pid file is damaged."""
+    by which it is found where the pid file is damaged; `sign` ends a word of it wherever the root stood then."""
 
-    def __init__(self, root: Path, name: str, host: HostReader, last_word: Path) -> None:
+    def __init__(self, root: Path, name: str, host: HostReader, last_word: Path, sign: str) -> None:
         self._root = root
         self._host = host
         self._pid_file = f"{name}.pid"
         self.log = root / FOLDER / "log" / f"{name}.log"
         self._last_word = last_word
+        self._sign = sign
         self._child: processes.Child | None = None
 
     def recorded(self) -> processes.Running | None:
@@ -38,7 +39,7 @@ class Daemon:
         """The digest of what runs; None where nothing does."""
         processes.rotate(self.log, self._root)
         recorded = self.recorded()
-        return recorded.digest if recorded and processes.is_alive(recorded) else None
+        return recorded.digest if recorded and processes.is_ours(recorded, self._sign) else None
 
     def describe(self) -> str:
         recorded = self.recorded()
@@ -66,7 +67,8 @@ class Daemon:
 
     def stop(self, host: Host) -> bool:
         recorded = self.recorded()
-        stopped = processes.stop(recorded) if recorded else False
+        ours = recorded is not None and processes.is_ours(recorded, self._sign)
+        stopped = processes.stop(recorded) if recorded is not None and ours else False
         if recorded is not None:
             host.remove(self._root / FOLDER / self._pid_file, below=self._root)
         return stopped

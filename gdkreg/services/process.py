@@ -36,7 +36,7 @@ class ProcessRuntime:
         self._settings = settings
         self._build = launch  # only what starts needs it: a broken configuration must not keep a registry running
         self._platform = host.platform
-        self.daemon = Daemon(root, "registry", host, root / "registry" / "config.yml")
+        self.daemon = Daemon(root, "registry", host, root / "registry" / "config.yml", "registry/config.yml")
 
     @property
     def _launch(self) -> Launch:

@@ -33,6 +33,8 @@ def login(
     file = clients.config_file(client, root.host, config_dir)
     before = "in" if is_logged_in(root, client, config_dir) else ""
     after = "in" if root.host.info(file) is not None else "made"
+    if (earlier := root.journal.facts("login").get(name)) is not None:  # ours already, as it was made then
+        before, after = "", earlier.after
 
     def plan(preview: Preview) -> list[Step]:  # noqa: ARG001
         reason = f"{settings.authority} as {user}"
@@ -52,10 +54,14 @@ def _name(client: str, authority: str, config_dir: Path | None) -> str:
 def is_logged_in(root: Root, client: str, config_dir: Path | None = None) -> bool:
     """Whether the client's own file names the registry, with a credential or the helper that has it."""
     authority = (root.applied or root.settings).authority
+    return _names(root, clients.config_file(client, root.host, config_dir), authority)
+
+
+def _names(root: Root, file: Path, authority: str) -> bool:
     try:
-        found = json.loads(root.host.read(clients.config_file(client, root.host, config_dir)) or b"{}")
+        found = json.loads(root.host.read(file) or b"{}")
         return authority in (found.get("auths") or {}) or authority in (found.get("credHelpers") or {})
-    except (GdkregError, ValueError, AttributeError):
+    except (GdkregError, ValueError, AttributeError, TypeError):
         return False
 
 
@@ -98,8 +104,8 @@ def log_out(root: Root, control: Control) -> str:
         raise ConfigError(f"{client!r} is no client that gdkreg logs in")
     config_dir = Path(rest[0]) if rest else None
     file = clients.config_file(client, root.host, config_dir)
-    if config_dir is not None and root.host.info(config_dir) is None:
-        return "its configuration is gone"
+    if not _names(root, file, authority):
+        return "it was logged out already"
     if shutil.which(client, path=root.host.platform.env.get("PATH")) is None:
         raise GdkregError(f"{client} is not installed", why="only it can log itself out", fix=f"take {authority} out of {file}")
     said = clients.logout(root.host, client, authority, config_dir)

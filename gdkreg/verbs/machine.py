@@ -247,7 +247,7 @@ def undo(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> O
                 executor.skip(entry)
 
     work = Work(root, "undo", listener)
-    outcome = work.carry_out(plan, dry_run=dry_run, finish=skip)
+    outcome = work.carry_out(plan, dry_run=dry_run, finish=skip, needed=lambda: bool(last))
     outcome.data["undid"] = last[0].command if last else ""
     if last and not dry_run:
         outcome.next = _after_undo(root)

@@ -181,15 +181,16 @@ class Root:
 
     def begin(self) -> None:
         """Write the root down, before anything else of it is made; and settle what a killed run left open."""
-        claim = msgspec.structs.replace(self.identity.claim, path=str(self.path))
-        if not self.identity.known or self.identity.former:
+        former = [str(place) for place in self.identity.former if place != self.path]
+        claim = msgspec.structs.replace(self.identity.claim, path=str(self.path), former=former)
+        if not self.identity.known or claim != self.identity.claim:
             roots.write(self.host, claim)
             state.write(self.host, self.path, "id", claim.id.encode())
         elif self.host.info(self.path / state.FOLDER / "id") is None:
             state.write(self.host, self.path, "id", claim.id.encode())
         state.prepare(self.host, self.path)
         self.journal.recover()
-        self.__dict__["identity"] = msgspec.structs.replace(self.identity, known=True, foreign="")
+        self.__dict__["identity"] = msgspec.structs.replace(self.identity, claim=claim, known=True, foreign="", moved=False)
 
     def claim(self) -> None:
         """Write down what this root holds, for the others to see."""
@@ -204,7 +205,7 @@ class Root:
             authority=settings.authority,
             alias=alias,
         )
-        if wanted != now or self.identity.former:
+        if wanted != now:
             roots.write(self.host, wanted)
 
     # how it stands

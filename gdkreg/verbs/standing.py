@@ -53,8 +53,8 @@ def status_of_root(root: Root) -> list[Standing]:
     ]
     if root.identity.foreign:
         notes.append(Note("warning", f".gdkreg is not used: {root.identity.foreign}", "gdkreg reconfigure sets it aside"))
-    if root.identity.former is not None:
-        notes.append(Note("changed", f"this root was moved here from {root.identity.former}", "gdkreg reconfigure"))
+    if root.identity.moved:
+        notes.append(Note("changed", f"this root was moved here from {root.identity.former[-1]}", "gdkreg reconfigure"))
     return [Standing("root", notes)] if notes else []
 
 

@@ -58,8 +58,10 @@ class Work:
         present: bool = True,
         finish: Callable[[Executor], None] = lambda _: None,
         claim: bool = False,
+        needed: Callable[[], bool] = lambda: False,
     ) -> Outcome:
-        """The list that `plan` makes, told and (unless `dry_run`) done. `check` gives the resources to look at again.
+        """The list that `plan` makes, told and (unless `dry_run`) done. `check` gives the resources to look at again,
+        `finish` is told of the executor at the end, also of an empty list where that is `needed`.
 
         Raises `GdkregError` with the outcome so far; before the first change where `plan` raises it.
         """
@@ -70,7 +72,7 @@ class Work:
             self.root.read_again()
             steps = self._steps(plan)
             outcome = Outcome(command=self.command, root=str(self.root.path), items=planned(steps))
-            if steps or self.root.journal.unsettled:
+            if steps or self.root.journal.unsettled or needed():
                 self._run(steps, outcome, check, present=present, finish=finish, claim=claim)
             self.root.read_again()
         return outcome

@@ -106,6 +106,17 @@ def test_undo_and_down(fake: FakeHost) -> None:
     assert gdkreg("down").output == "Nothing to do: nothing of gdkreg's is on this machine.\n"
 
 
+def test_undo_goes_on_where_nothing_of_a_run_is_left_to_take_back(fake: FakeHost) -> None:
+    runner = '[[runners]]\n  name = "a"\n  executor = "docker"\n'
+    gdkreg("reconfigure")
+    fake.put(ROOT / "gitlab-runner-config.toml", runner, 0o600)
+    gdkreg("runner-patch", str(ROOT / "gitlab-runner-config.toml"))
+    fake.put(ROOT / "gitlab-runner-config.toml", runner, 0o600)  # the user put it back by hand
+    gdkreg("undo")
+    assert "Took back the last run (reconfigure)" in gdkreg("undo").output
+    assert gdkreg("undo").output == "Nothing to undo.\n"
+
+
 def test_down_leaves_what_the_user_edited_with_a_diff_and_takes_the_rest_back(fake: FakeHost) -> None:
     gdkreg("reconfigure")
     path = ROOT / "registry" / "config.yml"

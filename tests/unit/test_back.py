@@ -163,3 +163,16 @@ def test_a_file_that_was_made_is_removed(fake: FakeHost, catalog: Catalog) -> No
     (action,) = catalog.jwks().back(found, fake)
     assert isinstance(action, RemoveFile)
     assert catalog.jwks().back(entry("jwks.json", "forget", "@/jwks.json"), fake) == []
+
+
+def test_a_runner_file_in_the_root_has_its_owner_too(fake: FakeHost, catalog: Catalog) -> None:
+    path = ROOT / "gitlab-runner-config.toml"
+    fake.put(path, '[[runners]]\n  name = "a"\n  executor = "docker"\n', 0o600)
+    before = fake.files[path]
+    apply(fake, catalog.runner(path))
+    found = entry("runner_config", "file", "@/gitlab-runner-config.toml", before=digest(before), after=digest(fake.files[path]))
+    owner = catalog.owner(found)
+    assert owner is not None
+    (action,) = owner.back(found, fake)
+    assert isinstance(action, WriteFile)
+    assert action.content == before

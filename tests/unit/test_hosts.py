@@ -159,3 +159,20 @@ def test_long_lines_are_cut_in_messages(fake: FakeHost) -> None:
     with pytest.raises(GdkregError) as error:
         plan(fake, resource(fake))
     assert len(error.value.why) < 200
+
+
+@pytest.mark.parametrize("first", ["/a", "/b"])
+@pytest.mark.parametrize("content", [b"1.1.1.1 x", b"1.1.1.1 x\n", b"1.1.1.1 x\r\n2.2.2.2 y"])
+def test_two_roots_in_any_order_give_every_byte_back(content: bytes, first: str) -> None:
+    both = content
+    for root in ("/a", "/b"):
+        both = hosts_text.add(hosts_text.split(both, root), NAMES, root, frozenset())
+    second = "/b" if first == "/a" else "/a"
+    assert hosts_text.remove(hosts_text.remove(both, first), second) == content
+
+
+def test_the_same_name_and_address_of_another_root_is_seen() -> None:
+    content = b""
+    for root in ("/a", "/b"):
+        content = hosts_text.add(hosts_text.split(content, root), {"x.test": "172.16.123.1"}, root, frozenset())
+    assert hosts_text.others(content, {"/a"}) == hosts_text.others(content, {"/b"}) == {"172.16.123.1"}

@@ -191,7 +191,18 @@ def test_an_address_that_was_begun_is_ours_only_where_it_stands(
     assert list(journal(fake).facts("address")) == (["1.2.3.4"] if after else [])
 
 
-@pytest.mark.parametrize("left", [b"", b"new 1", b"new 1new 2", b"new 1new 2\nold 3\n", b"old 1\nold 2\nold"])
+@pytest.mark.parametrize(
+    "left",
+    [
+        b"old 1\new 2\n\nold 3\n",
+        b"old 1\new 2\n",
+        b"",
+        b"new 1",
+        b"new 1new 2",
+        b"new 1new 2\nold 3\n",
+        b"old 1\nold 2\nold",
+    ],
+)
 def test_a_torn_file_is_seen_and_what_stood_there_is_known(fake: FakeHost, monkeypatch: pytest.MonkeyPatch, left: bytes) -> None:
     old, new = b"old 1\nold 2\nold 3\n", b"new 1new 2\n"
     fake.put(A, old)

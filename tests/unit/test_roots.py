@@ -47,7 +47,7 @@ def test_a_moved_root_is_known_by_its_id(fake: FakeHost) -> None:
     claim = settled(fake)
     fake.rename(ROOT, ELSEWHERE)
     found = roots.identify(ELSEWHERE, fake)
-    assert (found.known, found.id, found.former) == (True, claim.id, ROOT)
+    assert (found.known, found.id, found.former) == (True, claim.id, (ROOT,))
 
 
 def test_a_copy_is_told_from_its_original(fake: FakeHost) -> None:
@@ -105,3 +105,29 @@ def test_a_state_folder_is_private_and_ignored_by_git(fake: FakeHost) -> None:
     journal(fake)
     assert fake.infos[ROOT / ".gdkreg"].mode == 0o700
     assert fake.files[ROOT / ".gdkreg" / ".gitignore"] == b"*\n"
+
+
+def test_a_moved_root_knows_its_former_places_until_another_root_stands_there(fake: FakeHost) -> None:
+    claim = settled(fake)
+    fake.rename(ROOT, ELSEWHERE)
+    found = roots.identify(ELSEWHERE, fake)
+    assert found.moved
+    roots.write(fake, msgspec.structs.replace(claim, path=str(ELSEWHERE), former=[str(ROOT)]))
+    found = roots.identify(ELSEWHERE, fake)
+    assert (found.moved, found.former) == (False, (ROOT,))
+    fake.put(ROOT / "gdk.yml", "")
+    settled(fake)
+    assert roots.identify(ELSEWHERE, fake).former == ()
+    assert roots.identify(ROOT, fake).id != claim.id
+
+
+def test_a_root_goes_by_its_id_before_its_place(fake: FakeHost) -> None:
+    """A root that is gone without `down`, and another one moved to its place."""
+    settled(fake)
+    fake.put(ELSEWHERE / "gdk.yml", "")
+    other = settled(fake, ELSEWHERE)
+    fake.remove_tree(ROOT)
+    fake.rename(ELSEWHERE, ROOT)
+    assert roots.identify(ROOT, fake).id == other.id
+    roots.write(fake, msgspec.structs.replace(other, path=str(ROOT)))
+    assert [claim.id for claim in roots.claims(fake)] == [other.id], "the one that is gone is struck out"
