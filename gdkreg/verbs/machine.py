@@ -53,8 +53,8 @@ def _warnings(root: Root) -> list[str]:
 
 
 def _next(root: Root) -> str:
-    assert root.applied is not None
-    state = root.services(root.applied).registry.state()
+    # The lock is free by now: another command's `down` may have taken away what was applied.
+    state = root.services(root.applied or root.settings).registry.state()
     if not state.running:
         return "gdkreg start"
     return _NOW if state.current else "gdkreg start (it runs with the configuration of before)"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -104,6 +107,20 @@ def test_undo_and_down(fake: FakeHost) -> None:
     assert "Done:" in gdkreg("down").output
     assert fake.files == before, "nothing stays, not even what the root was written down in"
     assert gdkreg("down").output == "Nothing to do: nothing of gdkreg's is on this machine.\n"
+
+
+def test_a_down_right_behind_a_reconfigure_does_not_trip_it(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = fake.lock
+
+    @contextlib.contextmanager
+    def then_down(*args: Any) -> Iterator[None]:
+        with lock(*args):
+            yield
+        fake.files.pop(ROOT / ".gdkreg/applied.json", None)
+
+    monkeypatch.setattr(fake, "lock", then_down)
+    result = gdkreg("reconfigure")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "Next: gdkreg start")
 
 
 def test_undo_goes_on_where_nothing_of_a_run_is_left_to_take_back(fake: FakeHost) -> None:
