@@ -90,6 +90,11 @@ def told(outcome: Outcome, *, json: bool, nothing: str = "Nothing to do.", done:
         raise typer.Exit(FAILED)
 
 
+def line_of_stdin() -> str:
+    """A password as docker login reads one: without the end of the line, a Windows one too."""
+    return sys.stdin.readline().rstrip("\r\n")
+
+
 def interrupted() -> None:
     """What Ctrl-C leaves behind, in words."""
     listener = Terminal.current

@@ -1,17 +1,16 @@
-"""token, token inspect, login, user."""
+"""token, token inspect."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 import typer
 
 from gdkreg.cli import session
-from gdkreg.cli.options import DryRun, Json, RootDir, Yes
+from gdkreg.cli.options import Json, RootDir
 from gdkreg.errors import FAILED, ConfigError, GdkregError
 from gdkreg.report import out
 
@@ -19,10 +18,6 @@ if TYPE_CHECKING:
     from gdkreg.config.settings import Settings
     from gdkreg.registry.scopes import Scope
     from gdkreg.registry.tokens import TokenSource
-    from gdkreg.verbs.root import Root
-
-Entries = list[dict[str, Any]]
-Patterns = list[str] | None
 
 
 def token(
@@ -110,193 +105,5 @@ def _inspect(settings: Settings, words: list[str], scopes: list[str], *, json: b
         raise typer.Exit(FAILED)
 
 
-Client = Literal["docker", "podman", "skopeo"]
-
-
-def login(
-    root_dir: RootDir = None,
-    user: Annotated[
-        str | None, typer.Option("--user", "-u", help="The name (else the first user, or gitlab-token).", show_default=False)
-    ] = None,
-    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")] = False,
-    client: Annotated[Client, typer.Option("--client", help="Which client to log in.")] = "docker",
-    config_dir: Annotated[
-        Path | None, typer.Option("--config-dir", help="A client configuration of its own.", show_default=False)
-    ] = None,
-    dry_run: DryRun = False,
-    json: Json = False,
-) -> None:
-    """Log a container client in to this registry; the password goes over stdin, and what fails is named.
-
-    Example: gdkreg login --client podman
-    """
-    from gdkreg.verbs import logins
-
-    root = session.open_root(root_dir)
-    settings = root.set_up()
-    if not settings.registry.auth_enabled:
-        out.line("Authentication is off (registry.auth_enabled): there is nothing to log in to.")
-        return
-    name, secret = _who(root, user, password_stdin=password_stdin)
-    outcome = logins.login(root, client, name, secret, config_dir, session.Terminal(quiet=True), dry_run=dry_run)
-    if config_dir is not None and client == "docker":
-        outcome.notes.append(f"Use it with: docker --config {config_dir} push {settings.authority}/NAME")
-    said = outcome.items[0].detail if outcome.items else ""
-    session.told(outcome, json=json, done=f"{said} ({settings.authority} as {name})")
-
-
-def _who(root: Root, user: str | None, *, password_stdin: bool) -> tuple[str, str]:
-    """The name and the password: known here, of stdin, or typed."""
-    from gdkreg.registry.login import credentials
-
-    settings = root.in_force
-    known = credentials(settings, root.host) if settings is not None else None
-    name = user or (known[0] if known else None)
-    if password_stdin:
-        secret = _line_of_stdin()
-    elif known is not None and name == known[0]:
-        secret = known[1]
-    elif sys.stdin.isatty():
-        name = name or str(typer.prompt("User"))
-        secret = str(typer.prompt("Password", hide_input=True))
-    else:
-        raise GdkregError("there is no password", why="no terminal to ask on", fix="gdkreg login -u NAME --password-stdin < FILE")
-    if not name:
-        raise ConfigError("there is no user's name", fix="gdkreg login -u NAME --password-stdin")
-    return name, secret
-
-
-def logout(
-    root_dir: RootDir = None,
-    client: Annotated[
-        Client | None, typer.Option("--client", help="Which client (else all that gdkreg logged in).", show_default=False)
-    ] = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    json: Json = False,
-) -> None:
-    """Log container clients out of this registry: those that gdkreg login logged in, or one.
-
-    Example: gdkreg logout
-    """
-    from gdkreg.verbs import logins
-
-    root = session.open_root(root_dir, lenient=True)
-    outcome = logins.logout(root, client, session.Terminal(yes=yes, quiet=json), dry_run=dry_run)
-    session.told(outcome, json=json, nothing="Nothing to do: no client is logged in by gdkreg.")
-
-
-users = typer.Typer(no_args_is_help=True, help="The users of the stand-in token issuer, in gdk.yml.")
-
-
-@users.command()
-def add(
-    name: str,
-    root_dir: RootDir = None,
-    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")] = False,
-    pull: Annotated[
-        Patterns, typer.Option("--pull", help="Repositories to pull from, * and ** allowed.", show_default=False)
-    ] = None,
-    push: Annotated[Patterns, typer.Option("--push", help="Repositories to push to.", show_default=False)] = None,
-    delete: Annotated[Patterns, typer.Option("--delete", help="Repositories to delete from.", show_default=False)] = None,
-    admin: Annotated[bool, typer.Option("--admin", help="Everything, and the catalog.")] = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    json: Json = False,
-) -> None:
-    """Add a user to gdk.yml, with a bcrypt hash of the password. The running issuer takes it at once.
-
-    Example: gdkreg user add ci --pull 'group/**' --push 'group/app/*' --password-stdin < password
-    """
-    from gdkreg.config.values import pattern_problem, user_name_problem
-
-    patterns = [*(pull or []), *(push or []), *(delete or [])]
-    problem = user_name_problem(name) or next(filter(None, map(pattern_problem, patterns)), "")
-    if problem:
-        raise ConfigError(f"{name} cannot be added", why=problem)
-    hashed = _hash_of_new_password(name, from_stdin=password_stdin)
-    entry: dict[str, object] = {"name": name, "password": hashed}
-    entry |= {key: value for key, value in (("pull", pull), ("push", push), ("delete", delete)) if value}
-    if admin:
-        entry["admin"] = True
-    from gdkreg.verbs import editing
-
-    outcome = editing.user_add(session.open_root(root_dir), entry, session.Terminal(yes=yes, quiet=True), dry_run=dry_run)
-    said = f"{name} is {'replaced' if outcome.data['replaced'] else 'added'} in gdk.yml"
-    session.told(outcome, json=json, done=said)
-
-
-@users.command()
-def remove(name: str, root_dir: RootDir = None, dry_run: DryRun = False, yes: Yes = False, json: Json = False) -> None:
-    """Remove a user from gdk.yml. Tokens that it has run out within 5 minutes.
-
-    Example: gdkreg user remove ci
-    """
-    from gdkreg.verbs import editing
-
-    outcome = editing.user_remove(session.open_root(root_dir), name, session.Terminal(yes=yes, quiet=True), dry_run=dry_run)
-    session.told(outcome, json=json, done=f"{name} is gone from gdk.yml")
-
-
-@users.command("list")
-def list_(root_dir: RootDir = None, json: Json = False) -> None:
-    """List the users and what they may.
-
-    Example: gdkreg user list
-    """
-    from gdkreg.resources.first_user import read_first
-
-    root = session.open_root(root_dir)
-    settings = root.settings
-    rows: Entries = [
-        {"name": user.name, "pull": user.pull, "push": user.push, "delete": user.delete, "admin": user.admin}
-        for user in settings.registry.users
-    ]
-    first = read_first(root.path, root.host) if root.identity.known else None
-    if not rows and first is not None:
-        rows = [{"name": first.name, "pull": ["**"], "push": ["**"], "delete": ["**"], "admin": True}]
-    if json:
-        out.as_json({"command": "user list", "root": str(root.path), "users": rows})
-        return
-    if not rows:
-        out.line("There are no users: gdkreg user add NAME")
-    for row in rows:
-        may = (
-            "everything"
-            if row["admin"]
-            else "; ".join(f"{key} {' '.join(row[key])}" for key in ("pull", "push", "delete") if row[key])
-        )
-        out.line(f"{row['name']}  {may or 'nothing'}")
-
-
-def _hash_of_new_password(name: str, *, from_stdin: bool) -> str:
-    from gdkreg.issuer.users import hash_password
-
-    if from_stdin:
-        secret = _line_of_stdin()
-    elif sys.stdin.isatty():
-        secret = str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
-    else:
-        raise GdkregError(
-            "there is no password", why="no terminal to ask on", fix=f"gdkreg user add {name} --password-stdin < FILE"
-        )
-    if not secret:
-        raise ConfigError("the password is empty")
-    try:
-        return hash_password(secret)
-    except UnicodeError:
-        raise ConfigError("the password is not UTF-8") from None
-    except ValueError as error:
-        raise ConfigError("the password is too long", why=str(error)) from None
-
-
-def _line_of_stdin() -> str:
-    """A password as docker login reads one: without the end of the line, a Windows one too."""
-    return sys.stdin.readline().rstrip("\r\n")
-
-
 def register(app: typer.Typer) -> None:
     app.command()(token)
-    app.command()(login)
-    app.command()(logout)
-    app.add_typer(users, name="user")

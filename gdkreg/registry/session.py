@@ -60,7 +60,12 @@ def request(method: str, url: str, certificate: Path | None, **options: Any) -> 
         if certificate is None and url.startswith("https:"):
             http.mount("https://", _SystemTrust())
         verify: str | bool = str(certificate) if certificate else True
-        return http.request(method, url, verify=verify, timeout=TIMEOUT, allow_redirects=False, **options)
+        try:
+            return http.request(method, url, verify=verify, timeout=TIMEOUT, allow_redirects=False, **options)
+        except requests.RequestException:
+            raise
+        except OSError as error:  # the certificate's file is gone, or cannot be read
+            raise requests.exceptions.SSLError(str(error)) from None
 
 
 def ask_registry(settings: Settings, method: str, path: str, **options: Any) -> requests.Response:

@@ -12,8 +12,8 @@ from gdkreg.host.base import Host, HostReader, digest
 from gdkreg.plan import ledger, roots
 from gdkreg.plan.actions import Control, Step
 from gdkreg.plan.journal import Journal
-from gdkreg.services import place, ready
-from gdkreg.services.registry import PORT, Choice, FindEngine, Registry, State, storage_problem
+from gdkreg.services import place, ready, storage
+from gdkreg.services.registry import PORT, Choice, FindEngine, Registry, State
 
 if TYPE_CHECKING:
     from gdkreg.services.auth import Auth
@@ -85,7 +85,7 @@ class Services:
             return []
         runtime.check()
         self._refuse_where_taken(self.settings.registry.port, PORT, lambda: self._refuse_rival(runtime))
-        if problem := storage_problem(self.settings, self._host):
+        if problem := storage.problem(self.settings, self._host):
             raise problem
         ran = runs or any(self._runs(kind) for kind in others)
         why = "it ran with older settings; " if runs else "it ran otherwise; " if ran else ""

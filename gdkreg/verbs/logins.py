@@ -25,7 +25,7 @@ def login(
     *,
     dry_run: bool = False,
 ) -> Outcome:
-    """Log a container client in; what fails is named."""
+    """Log a container client in; what fails is named. Without authentication there is nothing to do."""
     root.set_up()
     settings = root.in_force
     assert settings is not None
@@ -37,6 +37,8 @@ def login(
         before, after = "", earlier.after
 
     def plan(preview: Preview) -> list[Step]:  # noqa: ARG001
+        if not settings.registry.auth_enabled:
+            return []
         reason = f"{settings.authority} as {user}"
         return [Step("login", Control(service=name, verb="login", reason=reason, before=before, after=before or after))]
 

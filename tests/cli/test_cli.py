@@ -123,6 +123,21 @@ def test_a_down_right_behind_a_reconfigure_does_not_trip_it(fake: FakeHost, monk
     assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "Next: gdkreg start")
 
 
+def test_login_without_authentication_has_one_shape_too(fake: FakeHost) -> None:
+    fake.put(ROOT / "gdk.yml", GDK_YML + "  auth_enabled: false\n")
+    gdkreg("reconfigure")
+    assert json.loads(gdkreg("login", "--json").stdout)["actions"] == []
+    assert "there is nothing to log in to" in gdkreg("login").stdout
+
+
+def test_login_without_the_certificate_is_a_sentence(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_, **__: "/usr/bin/docker")
+    gdkreg("reconfigure")
+    text = gdkreg("login", code=1).output  # the fake's registry_host.crt is on no disk that a request could read
+    assert "is not trusted" in text
+    assert "bug in gdkreg" not in text
+
+
 def test_undo_goes_on_where_nothing_of_a_run_is_left_to_take_back(fake: FakeHost) -> None:
     runner = '[[runners]]\n  name = "a"\n  executor = "docker"\n'
     gdkreg("reconfigure")
