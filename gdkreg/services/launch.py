@@ -82,17 +82,7 @@ def build(settings: Settings, id_: str, host: HostReader) -> Launch:
     missing, `NotMadeYetError` where it is to be made first."""
     root, registry = settings.root, settings.registry
     path = root / "registry" / "config.yml"
-    raw = host.read(path)
-    if raw is None:
-        raise GdkregError(f"{path} is missing", fix="gdkreg reconfigure")
-    if is_pending(raw):
-        raise NotMadeYetError(f"{path} is not made yet")
-    try:
-        parsed = yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError:
-        parsed = None
-    if not isinstance(parsed, dict):
-        raise GdkregError(f"{path} is broken", why="somebody else wrote over it", fix="gdkreg reconfigure")
+    raw, parsed = _configuration(path, host)
     own = {
         config.TLS_CERTIFICATE: root / "registry_host.crt",
         config.TLS_KEY: _for_user(settings, host, root / "registry_host.key"),
@@ -126,6 +116,22 @@ def build(settings: Settings, id_: str, host: HostReader) -> Launch:
         restart_policy=registry.restart_policy or "no",
         content=_content_digest(host, raw, mounts),
     )
+
+
+def _configuration(path: Path, host: HostReader) -> tuple[bytes, dict[str, Any]]:
+    """The registry's own configuration, as it stands and parsed."""
+    raw = host.read(path)
+    if raw is None:
+        raise GdkregError(f"{path} is missing", fix="gdkreg reconfigure")
+    if is_pending(raw):
+        raise NotMadeYetError(f"{path} is not made yet")
+    try:
+        parsed = yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise GdkregError(f"{path} is broken", why="somebody else wrote over it", fix="gdkreg reconfigure")
+    return raw, parsed
 
 
 def _tls_certificate(parsed: dict[str, Any]) -> Path | None:
