@@ -15,7 +15,7 @@ from gdkreg.errors import ConfigError, GdkregError
 if TYPE_CHECKING:
     from gdkreg.verbs.root import Root
 
-Client = Literal["docker", "podman", "skopeo"]
+Client = Literal["docker", "nerdctl", "podman", "buildah", "skopeo", "helm", "oras", "regctl", "crane"]
 
 
 def login(

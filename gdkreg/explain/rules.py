@@ -3,68 +3,75 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 
 import msgspec
 
+from gdkreg.clients.table import BY_NAME, trusting
 from gdkreg.config.settings import Settings
+from gdkreg.host.base import System
 from gdkreg.plan.state import FOLDER
 
-Remedy = str | Callable[[Settings], str]
+Remedy = str | Callable[[Settings, System], str]
 # So that neither «405 MB» nor «exit status 1» is an HTTP status.
 _STATUS = r"(?:(?<!exit )status(?: code)?(?: from registry)?|answered|HTTP(?:/[\d.]+)?):? "
 _DISTRUST = r"[^\n]*(?:unknown authority|failed to verify certificate|certificate verify failed|self[- ]signed)"
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """The first rule whose pattern is in the text counts, so the special ones stand first."""
+    """The first rule whose pattern is in the failing line counts, so the special ones stand first. `whole`: one that needs
+    what stands before that line."""
 
     name: str
     pattern: re.Pattern[str]
     cause: str
     remedy: Remedy
+    whole: bool = False
 
-    def remedy_for(self, settings: Settings) -> str:
-        return self.remedy(settings) if callable(self.remedy) else self.remedy
-
-
-def _rule(name: str, pattern: str, cause: str, remedy: Remedy) -> Rule:
-    return Rule(name, re.compile(pattern, re.IGNORECASE), cause, remedy)
+    def remedy_for(self, settings: Settings, system: System) -> str:
+        return self.remedy(settings, system) if callable(self.remedy) else self.remedy
 
 
-def _read_only(_: Settings) -> str:
+def _rule(name: str, pattern: str, cause: str, remedy: Remedy, *, whole: bool = False) -> Rule:
+    return Rule(name, re.compile(pattern, re.IGNORECASE), cause, remedy, whole)
+
+
+def _read_only(settings: Settings, _: System) -> str:
+    if settings.registry.config.get("proxy"):
+        return "take proxy out of registry.config in gdk.yml; gdkreg reconfigure; gdkreg start"
+    if not settings.registry.read_only_maintenance_enabled and "storage" in settings.registry.config:
+        return "take what forbids it out of registry.config.storage in gdk.yml; gdkreg reconfigure; gdkreg start"
     return "gdkreg config set registry.read_only_maintenance_enabled false; gdkreg reconfigure; gdkreg start"
 
 
-def _port(settings: Settings) -> str:
+def _port(settings: Settings, _: System) -> str:
     free = settings.registry.port + 1
     free += free == settings.auth_port
     return f"gdkreg config set registry.port {free}; gdkreg reconfigure; gdkreg start"
 
 
-def _plain(settings: Settings) -> str:
+def _plain(settings: Settings, _: System) -> str:
     if settings.registry.self_signed:
         return "gdkreg start"
     line = f'"insecure-registries": ["{settings.authority}"]'
     return f"gdkreg config set registry.self_signed true; gdkreg up, or {line} in daemon.json"
 
 
-def _realm_trust(settings: Settings) -> str:
+def _realm_trust(settings: Settings, system: System) -> str:
     if settings.issuer != "local":
         return "trust GitLab's certificate on this machine, e.g. mkcert -install"
-    file = settings.root / "registry_host.crt"
-    return f"export SSL_CERT_FILE={file} (on a Mac: security add-trusted-cert -r trustRoot {file})"
+    return trusting(BY_NAME["crane"], settings, system)
 
 
-def _realm_start(settings: Settings) -> str:
+def _realm_start(settings: Settings, _: System) -> str:
     if settings.issuer == "local":
         return "gdkreg start auth"
     return "start GitLab, or do without: gdkreg config set registry.token_issuer local; gdkreg reconfigure; gdkreg start"
 
 
-def _containerd(settings: Settings) -> str:
-    folder = f"/etc/containerd/certs.d/{settings.authority}"
-    return f"sudo install -D -m 644 {settings.root}/registry_host.crt {folder}/ca.crt"
+def _storage(settings: Settings) -> str:
+    return shlex.quote(f"{settings.root}/registry/storage")
 
 
 RULES = (
@@ -78,7 +85,7 @@ RULES = (
         "credential helper",
         r"error (?:storing|getting) credentials|docker-credential-[\w-]+[^\n]*(?:not found|exit)",
         "the client's helper for credentials is broken",
-        lambda settings: f"gdkreg login --config-dir {settings.root / FOLDER / 'docker'}",
+        lambda settings, _: f"gdkreg login --config-dir {settings.root / FOLDER / 'docker'}",
     ),
     _rule(
         "clock skew",
@@ -97,7 +104,7 @@ RULES = (
         r"certificate is valid for .*, not |doesn.t contain any (?:IP )?SANs|relies on legacy Common Name|"
         r"cannot validate certificate for|Hostname mismatch|no alternative certificate subject name|IP address mismatch",
         "the certificate is for another name than the one in the image reference",
-        lambda settings: f"gdkreg reconfigure; gdkreg start; and use the name {settings.authority}",
+        lambda settings, _: f"gdkreg reconfigure; gdkreg start; and use the name {settings.authority}",
     ),
     _rule(
         "realm not trusted",
@@ -115,8 +122,8 @@ RULES = (
     _rule(
         "unknown authority in containerd",
         rf"failed to (?:pull and unpack image|resolve reference){_DISTRUST}",
-        "containerd (kind, kubelet) has certificates of its own",
-        _containerd,
+        "containerd (ctr, kind, kubelet) reads certificates of its own, and only where it is told to",
+        lambda settings, system: trusting(BY_NAME["containerd"], settings, system),
     ),
     _rule(
         "unknown authority in a build",
@@ -184,15 +191,21 @@ RULES = (
     ),
     _rule(
         "read-only",
-        rf"unsupported: The operation|operation is unsupported|405 Method Not Allowed|{_STATUS}405\b",
-        "the registry is read-only, or deleting is switched off",
+        rf"\bunsupported(?:: The operation|\s*$)|operation is unsupported|405 Method Not Allowed|{_STATUS}405\b",
+        "the registry is read-only, deleting is switched off, or it is a pull-through cache, which takes no pushes",
         _read_only,
     ),
     _rule(
         "wrong password",
-        r"HTTP Basic: Access denied|incorrect username or password|invalid username/password|wrong name or password",
+        r"HTTP Basic: Access denied|incorrect username or password|invalid username/password: (?!errors)|wrong name or password",
         "the realm does not know this name and password",
         "gdkreg login",
+    ),
+    _rule(
+        "catalog refused",
+        r"error getting search results|search registry|/v2/_catalog[^\n]*(?:\b40[13]\b|unauthorized|denied|forbidden)",
+        "only a user with --admin may list or search the whole registry",
+        "gdkreg user list shows who is admin; gdkreg login -u another user",
     ),
     _rule(
         "token expired on a large push",
@@ -200,6 +213,7 @@ RULES = (
         r"(?:unauthorized|authentication required)|token (?:is|has) expired|is expired by",
         "the token ran out while a large layer was on its way: it lives 5 minutes",
         "push again: layers that are there are not sent twice",
+        whole=True,
     ),
     _rule(
         "insufficient scope",
@@ -209,7 +223,8 @@ RULES = (
     ),
     _rule(
         "not logged in",
-        r"access forbidden|no basic auth credentials|bearer token: invalid status code from registry 40[13]|"
+        r"access forbidden|/jwt/auth[^\n]*\b403\b|\b403\b[^\n]*/jwt/auth|no basic auth credentials|"
+        r"bearer token: invalid status code from registry 40[13]|"
         r"failed to fetch (?:anonymous|oauth) token[^\n]*\b40[13]\b",
         "the client has no name and password for this registry",
         "gdkreg login",
@@ -227,17 +242,30 @@ RULES = (
         "gdkreg login; gdkreg user list shows who may what",
     ),
     _rule(
+        "disk full",
+        r"no space left on device|disk quota exceeded",
+        "a disk is full: the registry's storage, or where the client keeps its images",
+        lambda settings, _: f"df -h {_storage(settings)} /var/lib",
+    ),
+    _rule(
         "storage not writable",
-        r"no space left on device|read-only file system|filesystem: |unknown error|500 Internal Server Error|"
+        r"read-only file system|filesystem: |unknown error|500 Internal Server Error|"
         rf"{_STATUS}500\b|/var/lib/registry[^\n]*permission denied",
         "the registry cannot write to its storage",
-        lambda settings: f"ls -ld {settings.root}/registry/storage; gdkreg reconfigure; gdkreg start",
+        lambda settings, _: f"ls -ld {_storage(settings)}; gdkreg reconfigure; gdkreg start",
     ),
     _rule(
         "denied",
         r"(?<!permission )\bdenied: ",
         "the user may not do this with this repository",
         "gdkreg user list shows who may what; gdkreg login -u another user",
+    ),
+    _rule(
+        "digest mismatch",
+        r"DIGEST_INVALID|provided digest did not match|digest invalid|unexpected commit digest|"
+        r"(?:content|manifest) digest [^\n]*(?:mismatch|does not match)",
+        "what arrived is not what its digest says: cut off or changed on the way, or pushed by two at once",
+        "push again; if it stays so, gdkreg trace -- and the command shows what is sent",
     ),
     _rule(
         "blob upload invalid",

@@ -209,7 +209,10 @@ class Chain:
         self._token = source([self._scope])
         self._cleaner = minter(self._settings.root)
         if said := self._refusal(_REALM):
-            raise BrokenError(f"{self._client.name} does not trust the realm: {said}", remedy_of(said, self._settings))
+            raise BrokenError(
+                f"{self._client.name} does not trust the realm: {said}",
+                remedy_of(said, self._settings, self._host.platform.system),
+            )
         return whose
 
     def _source(self) -> tuple[TokenSource, str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
+from gdkreg.clients import stores
+from gdkreg.clients.table import LOG_IN
 from gdkreg.errors import ConfigError, GdkregError
 from gdkreg.plan.actions import Control, Step
 from gdkreg.plan.outcome import Listener, Outcome
@@ -30,7 +31,7 @@ def login(
     settings = root.in_force
     assert settings is not None
     name = _name(client, settings.authority, config_dir)
-    file = clients.config_file(client, root.host, config_dir)
+    file = stores.config_file(client, root.host, config_dir)
     before = "in" if is_logged_in(root, client, config_dir) else ""
     after = "in" if root.host.info(file) is not None else "made"
     if (earlier := root.journal.facts("login").get(name)) is not None:  # ours already, as it was made then
@@ -56,15 +57,7 @@ def _name(client: str, authority: str, config_dir: Path | None) -> str:
 def is_logged_in(root: Root, client: str, config_dir: Path | None = None) -> bool:
     """Whether the client's own file names the registry, with a credential or the helper that has it."""
     authority = (root.applied or root.settings).authority
-    return _names(root, clients.config_file(client, root.host, config_dir), authority)
-
-
-def _names(root: Root, file: Path, authority: str) -> bool:
-    try:
-        found = json.loads(root.host.read(file) or b"{}")
-        return authority in (found.get("auths") or {}) or authority in (found.get("credHelpers") or {})
-    except (GdkregError, ValueError, AttributeError, TypeError):
-        return False
+    return stores.names(root.host, stores.config_file(client, root.host, config_dir), authority)
 
 
 def logout(root: Root, client: str | None = None, listener: Listener = SILENT, *, dry_run: bool = False) -> Outcome:
@@ -91,8 +84,8 @@ def logouts(root: Root) -> list[Step]:
     for target, entry in root.journal.facts("login").items():
         if entry.after:
             client, authority, *rest = target.split(" ", 2)
-            file = clients.config_file(client, root.host, Path(rest[0]) if rest else None)
-            removes = file if entry.after == "made" and clients.holds_only(root.host, file, authority) else None
+            file = stores.config_file(client, root.host, Path(rest[0]) if rest else None)
+            removes = file if entry.after == "made" and stores.holds_only(root.host, file, authority) else None
             reason = "gdkreg login logged it in"
             control = Control(service=target, verb="logout", reason=reason, before=entry.after, removes=removes)
             steps.append(Step("login", control))
@@ -102,15 +95,15 @@ def logouts(root: Root) -> list[Step]:
 def log_out(root: Root, control: Control) -> str:
     """Take a client's login back; a file that the login made goes where nothing else is in it. Raises `GdkregError`."""
     client, authority, *rest = control.service.split(" ", 2)
-    if client not in clients.CLIENTS:
+    if client not in LOG_IN:
         raise ConfigError(f"{client!r} is no client that gdkreg logs in")
     config_dir = Path(rest[0]) if rest else None
-    file = clients.config_file(client, root.host, config_dir)
-    if not _names(root, file, authority):
+    file = stores.config_file(client, root.host, config_dir)
+    if not stores.names(root.host, file, authority):
         return "it was logged out already"
     if shutil.which(client, path=root.host.platform.env.get("PATH")) is None:
         raise GdkregError(f"{client} is not installed", why="only it can log itself out", fix=f"take {authority} out of {file}")
     said = clients.logout(root.host, client, authority, config_dir)
-    if control.before == "made" and clients.holds_only(root.host, file, authority):
+    if control.before == "made" and stores.holds_only(root.host, file, authority):
         root.host.remove(file)
     return said

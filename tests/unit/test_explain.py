@@ -73,6 +73,10 @@ TEXTS = {
         "4f4fb700ef54: Pushing [====>    ]  512MB/2GB\nunauthorized: authentication required",
     ],
     "insufficient scope": [
+        "Error: initializing source docker://registry.test:5000/group/app:1: reading manifest 1 in registry.test:5000/group/app: "
+        "errors:\ndenied: requested access to the resource is denied\nunauthorized: authentication required\n",
+        'level=fatal msg="Error listing repository tags: unable to retrieve auth token: invalid username/password: errors:\\n'
+        'denied: requested access to the resource is denied\\nunauthorized: authentication required\\n"',
         "denied: requested access to the resource is denied",
         "pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: "
         "authorization failed",
@@ -81,6 +85,9 @@ TEXTS = {
         "denied: access forbidden",
         'level=fatal msg="Error parsing image name: Requesting bearer token: invalid status code from registry 403 (Forbidden)"',
         "no basic auth credentials",
+        "requests.exceptions.HTTPError: 403 Client Error: Forbidden for url: https://registry.test:5001/jwt/auth?service=x",
+        "failed to authorize: failed to fetch anonymous token: unexpected status: 403 Forbidden",
+        'ForbiddenError: {"errors":[{"code":"DENIED","message":"access forbidden"}]}',
     ],
     "unauthorized": [
         "Copying blob 4f4fb700ef54 [====]\nError: trying to reuse blob sha256:4f at destination: checking whether a blob "
@@ -90,12 +97,19 @@ TEXTS = {
     "storage not writable": [  # (text)
         "filesystem: mkdir /var/lib/registry/docker: permission denied",
         "received unexpected HTTP status: 500 Internal Server Error",
-        "write /var/lib/registry/x: no space left on device",
+    ],
+    "disk full": ["write /var/lib/registry/x: no space left on device"],  # (text)
+    "digest mismatch": ["DIGEST_INVALID: provided digest did not match uploaded content"],  # (text)
+    "catalog refused": [
+        'Error: 1 error occurred:\n\t* couldn\'t search registry "registry.test:5000": unable to retrieve auth token: '
+        "invalid username/password: errors:\ndenied: requested access to the resource is denied\n"
+        "unauthorized: authentication required\n",
     ],
     "read-only": [
         "error parsing HTTP 405 response body: invalid character",
         "HTTP/2 405",
         "unsupported: The operation is unsupported.",
+        "unsupported",
     ],
     "manifest unknown": [
         "manifest for registry.test:5000/group/app:none not found: manifest unknown: manifest unknown",
@@ -144,7 +158,93 @@ def test_the_machines_state_counts(fake: FakeHost, settings: Settings) -> None:
     fake.put("/etc/docker/certs.d/registry.test:5000/ca.crt", "CERTIFICATE")
     found = explain(text, settings, fake)
     assert found is not None
-    assert found.remedy.startswith("gdkreg verify --client docker")
+    assert found.remedy == "gdkreg verify --client docker"
+
+
+CURL = """curl: (60) SSL certificate problem: self-signed certificate
+More details here: https://curl.se/docs/sslcerts.html
+
+curl failed to verify the legitimacy of the server and therefore could not
+establish a secure connection to it. To learn more about this situation and
+how to fix it, please visit the web page mentioned above.
+"""
+PYTHON = (
+    "requests.exceptions.SSLError: HTTPSConnectionPool(host='registry.test', port=5000): Max retries exceeded with url: /v2/ "
+    "(Caused by SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: "
+    "self-signed certificate (_ssl.c:1006)')))"
+)
+NODE = "Error: self-signed certificate\n    at TLSSocket.onConnectSecure (node:_tls_wrap:1699:34)"
+CTR = (
+    'time="2026-11-21T18:04:29Z" level=info msg="trying next host" error="failed to do request: Head '
+    '\\"https://mirror.test/v2/a/manifests/1\\": dial tcp: lookup mirror.test: no such host" host="mirror.test"\n'
+    'time="2026-11-21T18:04:29Z" level=info msg="trying next host" error="failed to do request: Head '
+    '\\"https://registry.test:5000/v2/a/manifests/1\\": x509: certificate signed by unknown authority" '
+    'host="registry.test:5000"\n'
+    'ctr: failed to resolve reference "registry.test:5000/a:1": failed to do request: Head '
+    '"https://registry.test:5000/v2/a/manifests/1": x509: certificate signed by unknown authority'
+)
+CRANE = (
+    "Error: fetching manifest registry.test:5000/a:1: " + GO + "tls: failed to verify certificate: x509: certificate signed by "
+)
+FILE = f"{ROOT}/registry_host.crt"
+
+
+@pytest.mark.parametrize(
+    ("text", "client", "remedy"),
+    [
+        (CURL, "curl", f"export CURL_CA_BUNDLE={FILE}"),
+        (PYTHON, "requests", f"export REQUESTS_CA_BUNDLE={FILE}"),
+        (f'File "/v/lib/python3.11/site-packages/dxf/main.py", line 9\n{PYTHON}', "dxf", f"export DXF_TLSVERIFY={FILE}"),
+        (f'File "/v/site-packages/oras/provider.py", line 9\n{PYTHON}', "oras-py", f"export REQUESTS_CA_BUNDLE={FILE}"),
+        (NODE, "npm", f"export NODE_EXTRA_CA_CERTS={FILE}"),
+        (CRANE + "unknown authority", "crane", f"export SSL_CERT_FILE={FILE}"),  # (text)
+        (
+            CTR,
+            "containerd",
+            f"sudo install -D -m 644 {FILE} /etc/containerd/certs.d/registry.test:5000/ca.crt && "
+            "ctr images pull --hosts-dir /etc/containerd/certs.d registry.test:5000/a:1",
+        ),
+    ],
+)
+def test_each_client_is_told_what_it_reads(fake: FakeHost, settings: Settings, text: str, client: str, remedy: str) -> None:
+    fake.put(ROOT / "registry_host.crt", "CERTIFICATE")
+    fake.put("/etc/docker/certs.d/registry.test:5000/ca.crt", "CERTIFICATE")
+    found = explain(text, settings, fake)
+    assert found is not None
+    assert (found.client, found.remedy) == (client, remedy)
+
+
+@pytest.mark.parametrize(
+    ("resolver", "address", "remedy"),
+    [
+        ("192.168.65.7", "127.9.9.9", "gdkreg config set registry.listen_address 172.16.123.1; gdkreg up"),
+        ("192.168.65.7", "172.16.123.1", "gdkreg config set registry.host 172.16.123.1; gdkreg up"),
+        (
+            "127.0.0.11",
+            "172.16.123.1",
+            "docker run --add-host registry.test:172.16.123.1 …; for a runner's jobs gdkreg runner-patch",
+        ),
+        ("10.0.0.1", "172.16.123.1", "gdkreg reconfigure"),
+    ],
+)
+def test_who_looked_the_name_up_counts(fake: FakeHost, settings: Settings, resolver: str, address: str, remedy: str) -> None:
+    fake.put(ROOT / "registry_host.crt", "CERTIFICATE")
+    fake.put("/etc/resolv.conf", "search test\nnameserver 10.0.0.1\n")
+    fake.put(ROOT / "gdk.yml", f"registry: {{enabled: true, host: registry.test, listen_address: {address}, self_signed: true}}")
+    text = f"dial tcp: lookup registry.test on {resolver}:53: no such host"
+    found = explain(text, configuration.load(ROOT, fake), fake)
+    assert found is not None
+    assert found.remedy == remedy
+
+
+def test_a_cache_takes_no_pushes(fake: FakeHost, settings: Settings) -> None:
+    fake.put(ROOT / "registry_host.crt", "CERTIFICATE")
+    cache = "registry: {enabled: true, listen_address: 127.9.9.9, config: {proxy: {remoteurl: 'https://mirror.test'}}}"
+    fake.put(ROOT / "gdk.yml", cache)
+    found = explain("unsupported: The operation is unsupported.", configuration.load(ROOT, fake), fake)
+    assert found is not None
+    assert "pull-through cache" in found.cause
+    assert found.remedy.startswith("take proxy out of registry.config")
 
 
 def test_the_issuers_port_is_told_from_the_registrys(fake: FakeHost, settings: Settings) -> None:

@@ -102,7 +102,7 @@ class Buildx:
         out = self._folder / "out"
         done = self._build_from(reference, f"--output=type=local,dest={out}")
         if done.code != 0:
-            raise broken(_error(done.err), self._settings)
+            raise broken(_error(done.err), self._settings, self._host)
         if (out / FILE).read_bytes() != self._content:
             raise BrokenError("the builder got another file than was pushed", "gdkreg doctor; is the disk healthy?")
         found = re.search(re.escape(reference) + r"@(sha256:[0-9a-f]{64})", done.err)
@@ -141,7 +141,7 @@ class Buildx:
     def _must(self, *arguments: str) -> Completed:
         done = self._host.run(self._argv(*arguments))
         if done.code != 0:
-            raise broken(_error(done.err), self._settings)
+            raise broken(_error(done.err), self._settings, self._host)
         return done
 
 

@@ -9,15 +9,16 @@ from pathlib import Path
 
 from gdkreg.config.settings import Settings
 from gdkreg.explain import remedy_of
+from gdkreg.host.base import HostReader
 from gdkreg.proof.client import BrokenError
 
 TRUST = "gdkreg trust-docker-registry"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-def broken(text: str, settings: Settings) -> BrokenError:
+def broken(text: str, settings: Settings, host: HostReader) -> BrokenError:
     """A client's own words as a broken hop, with what cures them."""
-    return BrokenError(last_line(text) or "it failed without a word", remedy_of(text, settings))
+    return BrokenError(last_line(text) or "it failed without a word", remedy_of(text, settings, host.platform.system))
 
 
 def last_line(text: str) -> str:

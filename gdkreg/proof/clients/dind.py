@@ -76,7 +76,7 @@ class Dind:
 
     def _sweep(self) -> None:
         """Remove what a verification that was killed left: privileged, it is nothing to forget."""
-        with told(self._settings):
+        with told(self._settings, self._host):
             for left in self._docker.client.containers.list(all=True, filters={"label": _LABEL}):
                 if not processes.is_alive(msgspec.json.decode(left.labels[_LABEL], type=processes.Running)):
                     left.remove(force=True, v=True)
@@ -99,7 +99,7 @@ class Dind:
     def _inside(self, *argv: str) -> str:
         code, said = self._try(*argv)
         if code != 0:
-            raise broken(said, self._settings)
+            raise broken(said, self._settings, self._host)
         return said
 
     def _try(self, *argv: str) -> tuple[int, str]:
@@ -153,12 +153,12 @@ class Dind:
                 entry = tarfile.TarInfo(f"{_INSIDE[1:]}/{name}")
                 entry.size, entry.mode = len(data), 0o600
                 tar.addfile(entry, io.BytesIO(data))
-        with told(self._settings):
+        with told(self._settings, self._host):
             self._container.put_archive("/", content.getvalue())
 
     def clean(self, _reference: str, /) -> None:
         from docker.errors import NotFound
 
         if self._container is not None:
-            with told(self._settings), suppress(NotFound):
+            with told(self._settings, self._host), suppress(NotFound):
                 self._container.remove(force=True, v=True)

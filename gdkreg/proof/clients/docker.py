@@ -15,7 +15,7 @@ from gdkreg.engines.detect import detect
 from gdkreg.engines.names import patiently
 from gdkreg.engines.trust import Place, places
 from gdkreg.explain import remedy_of
-from gdkreg.host.base import Host
+from gdkreg.host.base import Host, HostReader
 from gdkreg.proof.client import AbsentError, BrokenError, CaFile
 from gdkreg.proof.clients.common import TRUST, broken, last_digest
 from gdkreg.proof.image import Image
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def told(settings: Settings) -> Iterator[None]:
+def told(settings: Settings, host: HostReader) -> Iterator[None]:
     """The engine's errors, and its silence, as broken hops."""
     from docker.errors import DockerException
     from requests import RequestException
@@ -34,7 +34,7 @@ def told(settings: Settings) -> Iterator[None]:
     try:
         yield
     except (DockerException, RequestException) as error:
-        raise broken(str(error), settings) from None
+        raise broken(str(error), settings, host) from None
 
 
 class Docker:
@@ -54,7 +54,7 @@ class Docker:
         return self._client
 
     def engine(self) -> str:
-        with told(self._settings):
+        with told(self._settings, self._host):
             self.client.ping()
         return f"{self.found.kind} {self.found.version} at {self.found.endpoint.url}"
 
@@ -66,14 +66,14 @@ class Docker:
         return [tag for image in self._images(repository) for tag in image.tags]
 
     def _images(self, repository: str) -> list[DockerImage]:
-        with told(self._settings):
+        with told(self._settings, self._host):
             return self.client.images.list(repository)
 
     def read_in(self, container: str, path: str) -> bytes | None:
         """A file in a container; None where there is none."""
         from docker.errors import NotFound
 
-        with told(self._settings):
+        with told(self._settings, self._host):
             try:
                 chunks, _ = self.client.containers.get(container).get_archive(path)
             except NotFound:
@@ -107,7 +107,7 @@ class Docker:
 
     def remedy(self, hop: str, /) -> str:
         if hop == "plain":
-            return remedy_of("server gave HTTP response to HTTPS client", self._settings)
+            return remedy_of("server gave HTTP response to HTTPS client", self._settings, self._host.platform.system)
         if hop != "trust":
             return "gdkreg reconfigure" if hop == "name" else "gdkreg doctor"
         return (self.is_set_up() and self._place().then) or TRUST
@@ -117,12 +117,12 @@ class Docker:
         return self.ca_file().content == self._host.read(self._settings.root / "registry_host.crt")
 
     def push(self, image: Image, reference: str, token: str) -> str:
-        with told(self._settings):
+        with told(self._settings, self._host):
             self.client.images.load(image.archive(reference))
             return self._carry_out(lambda: self.client.api.push(reference, stream=True, decode=True, auth_config=_auth(token)))
 
     def pull(self, reference: str, token: str) -> str:
-        with told(self._settings):
+        with told(self._settings, self._host):
             self.client.images.remove(reference, force=True)
             name, _, tag = reference.rpartition(":")
             return self._carry_out(
@@ -134,7 +134,7 @@ class Docker:
         lines = []
         for event in begin():
             if "error" in event:
-                raise broken(str(event["error"]), self._settings)
+                raise broken(str(event["error"]), self._settings, self._host)
             lines.append(json.dumps(event))
         return last_digest("\n".join(lines))
 
@@ -142,7 +142,7 @@ class Docker:
         from docker.errors import NotFound
 
         if self._client is not None:
-            with told(self._settings), suppress(NotFound):
+            with told(self._settings, self._host), suppress(NotFound):
                 self._client.images.remove(reference, force=True)
 
 

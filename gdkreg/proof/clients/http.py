@@ -47,7 +47,7 @@ class Http:
                 said = "; ".join(f"{item['code'].lower()}: {item['message']}" for item in answer.json()["errors"])
             except (ValueError, LookupError, TypeError, AttributeError):
                 said = answer.text[:100]
-            raise broken(f"{method} {path.partition('?')[0]} answered {answer.status_code} {said}", self._settings)
+            raise broken(f"{method} {path.partition('?')[0]} answered {answer.status_code} {said}", self._settings, self._host)
         return answer
 
     def push(self, image: Image, reference: str, token: str) -> str:

@@ -63,7 +63,7 @@ class Skopeo:
     def _must(self, *argv: str) -> Completed:
         done = self._host.run(list(argv))
         if done.code != 0:
-            raise broken(done.err or done.out, self._settings)
+            raise broken(done.err or done.out, self._settings, self._host)
         return done
 
     def push(self, image: Image, reference: str, token: str) -> str:

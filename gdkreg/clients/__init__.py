@@ -1,0 +1,1 @@
+"""Everybody's clients: what is known of each, and the logins that it keeps."""
