@@ -64,7 +64,7 @@ _MODULES = {
     "machine": ("reconfigure", "plan", "up", "down", "undo"),
     "standing": ("status", "doctor"),
     "services": ("start", "stop", "restart", "tail"),
-    "trusts": ("trust-docker-registry", "runner-patch"),
+    "trusts": ("trust-docker-registry", "runner-patch", "env"),
     "tokens": ("token",),
     "logins": ("login", "logout"),
     "users": ("user",),

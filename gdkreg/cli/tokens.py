@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,8 +15,8 @@ from gdkreg.report import out
 
 if TYPE_CHECKING:
     from gdkreg.config.settings import Settings
-    from gdkreg.registry.scopes import Scope
     from gdkreg.registry.tokens import TokenSource
+    from gdkreg.verbs.root import Root
 
 
 def token(
@@ -26,7 +25,7 @@ def token(
     expires: Annotated[int, typer.Option("--expires", min=1, max=86_400, help="Seconds until it runs out.")] = 300,
     user: Annotated[str, typer.Option("--user", "-u", help="The subject.")] = "gdkreg",
     source: Annotated[Literal["key", "gitlab"], typer.Option("--from", help="Sign with localhost.key, or ask GitLab.")] = "key",
-    curl: Annotated[bool, typer.Option("--curl", help="Print a whole curl command.")] = False,
+    curl: Annotated[bool, typer.Option("--curl", help="Print a whole curl command for each scope.")] = False,
     scope: Annotated[
         list[str] | None, typer.Option("--scope", help="With inspect: a scope it has to grant.", show_default=False)
     ] = None,
@@ -40,7 +39,7 @@ def token(
     settings = root.settings
     words = list(scopes or [])
     if words[:1] == ["inspect"]:
-        _inspect(settings, words[1:], list(scope or []), json=json)
+        _inspect(root, words[1:], list(scope or []), json=json)
         return
     from gdkreg.registry.scopes import parse
     from gdkreg.registry.tokens import minter
@@ -51,7 +50,10 @@ def token(
     if json:
         out.as_json({"command": "token", "root": str(root.path), "token": text, "scopes": [str(item) for item in asked]})
     elif curl:
-        out.line(_curl(settings, asked, text))
+        from gdkreg.registry.curl import commands
+
+        for line in commands(settings, asked, text, by):
+            out.line(line)
     else:
         out.line(text)
 
@@ -69,33 +71,24 @@ def _from_gitlab(settings: Settings) -> TokenSource:
     return gitlab(settings).tokens("gitlab-token", secret)
 
 
-def _curl(settings: Settings, asked: list[Scope], text: str) -> str:
-    path = "/v2/"
-    if asked:
-        path = "/v2/_catalog" if asked[0].type == "registry" else f"/v2/{asked[0].name}/tags/list"
-    argv = ["curl"]
-    if settings.registry.self_signed:
-        argv += ["--cacert", str(settings.root / "registry_host.crt")]
-    argv += ["-H", f"Authorization: Bearer {text}", f"{settings.scheme}://{settings.host}:{settings.registry.port}{path}"]
-    return shlex.join(argv)
-
-
-def _inspect(settings: Settings, words: list[str], scopes: list[str], *, json: bool) -> None:
+def _inspect(root: Root, words: list[str], scopes: list[str], *, json: bool) -> None:
     from gdkreg.registry.inspection import inspect
     from gdkreg.registry.scopes import parse
     from gdkreg.registry.tokens import signer_of
+    from gdkreg.services import generation
 
     if len(words) != 1:
         raise ConfigError("token inspect takes one token, or - for stdin", fix="gdkreg token inspect -")
     text = sys.stdin.read().strip() if words[0] == "-" else words[0]
-    found = inspect(text, signer_of(settings.root), [parse(word) for word in scopes])
+    judge = generation.of(root.services(root.applied or root.settings).registry)
+    found = inspect(text, signer_of(root.path), [parse(word) for word in scopes], generation=judge.generation)
     if json:
-        out.as_json({"command": "token inspect", "root": str(settings.root), **msgspec.structs.asdict(found)})
+        out.as_json({"command": "token inspect", "root": str(root.path), "judge": judge.title, **msgspec.structs.asdict(found)})
     else:
         rows = [["header", ", ".join(f"{key}={value}" for key, value in found.header.items() if key != "x5c")]]
         rows += [[key, str(value)] for key, value in found.claims.items() if key != "access"]
         rows += [["access", item] for item in found.access] or [["access", "nothing"]]
-        rows.append(["time left", f"{found.seconds_left} s"])
+        rows += [["time left", f"{found.seconds_left} s"], ["judged as", judge.title]]
         out.table(rows)
         for reason in found.refusals:
             out.line(f"{out.colored('✗', 'red')} {reason}")

@@ -1,10 +1,10 @@
-"""trust-docker-registry and runner-patch."""
+"""trust-docker-registry, runner-patch, env."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,6 +14,28 @@ from gdkreg.errors import ConfigError
 from gdkreg.options import Options
 from gdkreg.report import out
 
+if TYPE_CHECKING:
+    from gdkreg.clients.table import Client
+    from gdkreg.verbs.root import Root
+
+ClientName = Literal[
+    "docker",
+    "podman",
+    "buildah",
+    "skopeo",
+    "containerd",
+    "nerdctl",
+    "buildx",
+    "crane",
+    "regctl",
+    "oras",
+    "oras-py",
+    "helm",
+    "dxf",
+    "npm",
+    "curl",
+    "requests",
+]
 Remove = Annotated[bool, typer.Option("--remove", help="Take it back.")]
 
 
@@ -69,6 +91,38 @@ def runner_patch(
     session.told(outcome, json=json, nothing=nothing, done=done)
 
 
+def env(
+    client: Annotated[ClientName, typer.Argument(help="Whose environment.", show_default=False)],
+    root_dir: RootDir = None,
+    json: Json = False,
+) -> None:
+    """Print the line after which a client that reads no certs.d trusts registry_host.crt.
+
+    Example: eval "$(gdkreg env crane)"
+    """
+    from gdkreg.clients import table
+
+    root = session.open_root(root_dir)
+    settings, row = root.set_up(), table.BY_NAME[client]
+    line = table.export(row, settings) if settings.registry.self_signed else ""
+    if json:
+        value = str(root.path / "registry_host.crt") if line else ""
+        out.as_json(
+            {"command": "env", "root": str(root.path), "client": client, "variables": {row.variable: value} if line else {}}
+        )
+    else:
+        out.line(line or f"# {client} needs no variable: {_instead(row, root)}")
+
+
+def _instead(row: Client, root: Root) -> str:
+    settings = root.set_up()
+    if not settings.registry.self_signed:
+        return "registry.self_signed is false"
+    from gdkreg.clients import table
+
+    return table.trusting(row, settings, root.host.platform.system)
+
+
 def _one_of(found: list[Path]) -> Path:
     if len(found) == 1:
         return found[0]
@@ -87,3 +141,4 @@ def _one_of(found: list[Path]) -> Path:
 def register(app: typer.Typer) -> None:
     app.command("trust-docker-registry")(trust_docker_registry)
     app.command("runner-patch")(runner_patch)
+    app.command()(env)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -38,7 +39,10 @@ def places(engine: Engine, platform: Platform) -> list[Place]:
         "podman": Place(Path("/etc/containers/certs.d"), True, "Podman"),
         "podman-rootless": Place(config / "containers/certs.d", False, "Podman"),
     }.get(engine.kind)
-    return [mine, system] if system else [mine]
+    if system:
+        return [mine, system]
+    tools = any(shutil.which(name, path=platform.env.get("PATH", "")) for name in ("podman", "buildah", "skopeo"))
+    return [mine, Place(config / "containers/certs.d", False, "podman, buildah and skopeo")] if tools else [mine]
 
 
 def folders(platform: Platform) -> tuple[Path, ...]:
@@ -56,5 +60,5 @@ def hint(engine: Engine) -> str:
     if engine.kind == "remote":
         return f"the engine at {engine.endpoint.url} is on another machine; its /etc/docker/certs.d is not written"
     if engine.kind == "none":
-        return "no engine answers, so only ~/.docker/certs.d is written; run gdkreg trust-docker-registry again once one does"
+        return "no engine answers, so no engine's own folder is written; run gdkreg trust-docker-registry again once one does"
     return ""

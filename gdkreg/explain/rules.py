@@ -15,7 +15,7 @@ from gdkreg.plan.state import FOLDER
 
 Remedy = str | Callable[[Settings, System], str]
 # So that neither «405 MB» nor «exit status 1» is an HTTP status.
-_STATUS = r"(?:(?<!exit )status(?: code)?(?: from registry)?|answered|HTTP(?:/[\d.]+)?):? "
+_STATUS = r"(?:(?<!exit )status(?: code)?(?: from registry)?|answered|returned error|HTTP(?:/[\d.]+)?):? "
 _DISTRUST = r"[^\n]*(?:unknown authority|failed to verify certificate|certificate verify failed|self[- ]signed)"
 
 

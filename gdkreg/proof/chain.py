@@ -19,26 +19,28 @@ from gdkreg.config.values import is_ipv4, is_loopback
 from gdkreg.errors import GdkregError
 from gdkreg.explain import kind_of, remedy_of
 from gdkreg.host.base import Host
+from gdkreg.proof.access import access
 from gdkreg.proof.client import AbsentError, BrokenError, Client
 from gdkreg.proof.image import ACCEPT, make
 from gdkreg.registry import session as sessions
 from gdkreg.registry.inspection import inspect
-from gdkreg.registry.login import credentials
 from gdkreg.registry.scopes import Scope
 from gdkreg.registry.tokens import TokenSource, minter, signer_of
 from gdkreg.services import ready
+from gdkreg.services.storage import forget
 
-_REPOSITORY = "gdkreg-verify"  # always the same: a registry keeps the names of repositories that are empty again
+_REPOSITORY = "gdkreg-verify"  # always the same, so that a user can be given a right to it
 _REALM = "realm not trusted"  # of explain's rules
 _DISTRUST = ("unknown authority", "unknown authority in a build", "name mismatch", "trust not readable")
 NAMES = ("engine", "name", "address", "port", "tls", "trust", "challenge", "token", "scope", "push", "pull", "delete")
 
 
 class Hop(msgspec.Struct, frozen=True):
-    """One hop's finding; `remedy` is set where it is broken, or the client is absent: not on this machine."""
+    """One hop's finding; `remedy` is set where it is broken, needs a hand (warning), or the client is absent: not on this
+    machine."""
 
     name: str
-    verdict: Literal["ok", "broken", "skipped", "absent"]
+    verdict: Literal["ok", "warning", "broken", "skipped", "absent"]
     detail: str
     remedy: str = ""
     ms: float = 0.0
@@ -61,17 +63,19 @@ class Chain:
         self._token = ""
         self._digest = ""
         self._began = False
+        self._advice = ""  # of the check that runs: what the user has to do, though the way goes on
 
     def run(self, beginning: Callable[[str], None]) -> Iterator[Hop]:
         """The hops in order, each announced, up to the first broken one; whatever happens, nothing is left behind."""
         try:
             for name in NAMES:
                 beginning(f"  {self._client.name}  {name} …")
-                begin = time.monotonic()
+                begin, self._advice = time.monotonic(), ""
                 check: Callable[[], str] = getattr(self, f"check_{name}")
                 try:
                     detail = check()
-                    hop = Hop(name, "skipped" if detail.startswith("-") else "ok", detail.removeprefix("- "))
+                    good: Literal["warning", "ok"] = "warning" if self._advice else "ok"
+                    hop = Hop(name, "skipped" if detail.startswith("-") else good, detail.removeprefix("- "), self._advice)
                 except AbsentError as absent:
                     hop = Hop(name, "absent", absent.detail, absent.remedy)
                 except BrokenError as broken:
@@ -205,29 +209,15 @@ class Chain:
     def check_token(self) -> str:
         if not self._asks:
             return "- authentication is off"
-        source, whose = self._source()
-        self._token = source([self._scope])
+        use = access(self._settings, self._host, self._client.name, self._realm)
+        self._token, self._advice = use.tokens([self._scope]), use.advice
         self._cleaner = minter(self._settings.root)
         if said := self._refusal(_REALM):
             raise BrokenError(
                 f"{self._client.name} does not trust the realm: {said}",
                 remedy_of(said, self._settings, self._host.platform.system),
             )
-        return whose
-
-    def _source(self) -> tuple[TokenSource, str]:
-        """The realm, where a user of it is known here; else signed here, with the realm asked whether it is there."""
-        known = credentials(self._settings, self._host)
-        if known is not None:
-            traced = self._realm if self._realm != self._settings.realm else ""
-            return sessions.realm_of(self._settings, traced).tokens(*known), f"from {self._realm}, for {known[0]}"
-        try:
-            sessions.realm_of(self._settings).tokens("", "")([])
-        except sessions.RefusedError as error:
-            if error.status not in {401, 403}:
-                raise
-        unknown = "the users' passwords are not known here" if self._settings.issuer == "local" else "GITLAB_TOKEN is not set"
-        return minter(self._settings.root), f"signed with localhost.key ({unknown})"
+        return use.whose
 
     def check_scope(self) -> str:
         """Whether the registry takes the token for what is to come."""
@@ -276,7 +266,7 @@ class Chain:
         if answer.status_code != 202:
             raise BrokenError(f"deleting answered {answer.status_code}", "gdkreg tail registry --no-follow")
         self._began = False
-        return "deleted"
+        return "deleted" if forget(self._settings, self._host, _REPOSITORY) else "deleted; the empty name stays in the catalog"
 
     def _delete(self) -> requests.Response:
         headers = {"Accept": ACCEPT, **self._own_bearer()}
@@ -298,3 +288,4 @@ class Chain:
         if self._began:
             with suppress(requests.RequestException, OSError, GdkregError):
                 self._delete()
+                forget(self._settings, self._host, _REPOSITORY)

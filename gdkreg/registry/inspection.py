@@ -1,4 +1,4 @@
-"""What this root's registry will say of a token, judged as Distribution 2.8 judges (registry/auth/token/token.go)."""
+"""What this root's registry will say of a token, judged as its generation judges (registry/auth/token/token.go)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import binascii
 import datetime
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -17,6 +17,10 @@ from gdkreg.errors import GdkregError
 from gdkreg.registry.scopes import Scope, covers
 from gdkreg.registry.tokens import ISSUER, SERVICE, Signer
 
+Generation = Literal["2", "3", "gitlab"]
+# By libtrust in 2.8, which GitLab's is a fork of; by go-jose in 3.
+_ALGORITHMS = {"2": ("RS256", "RS384", "RS512"), "3": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")}
+_HASHES: dict[str, hashes.HashAlgorithm] = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
 LEEWAY = 60  # seconds that Distribution allows a clock to differ
 _Seconds = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None
 
@@ -50,7 +54,7 @@ class _Claims(msgspec.Struct):
     access: list[_Access] | None = None
 
 
-def inspect(token: str, by: Signer, wanted: list[Scope], now: float | None = None) -> Inspected:
+def inspect(token: str, by: Signer, wanted: list[Scope], now: float | None = None, generation: Generation = "2") -> Inspected:
     """Take a token apart and judge it by the key that the registry checks with. Raises `GdkregError` where it is no token."""
     try:
         head, body, signature = (_decoded(part) for part in token.split("."))
@@ -59,13 +63,13 @@ def inspect(token: str, by: Signer, wanted: list[Scope], now: float | None = Non
         why = "it has not three parts" if token.count(".") != 2 else str(error)
         raise GdkregError("this is not a token", why=why, fix="gdkreg token 'registry:catalog:*' makes one") from None
     moment = time.time() if now is None else now
-    refusals = _key_refusals(header, token.rpartition(".")[0].encode(), signature, by, moment)
+    refusals = _key_refusals(header, token.rpartition(".")[0].encode(), signature, by, moment, generation)
     try:
         read = msgspec.json.decode(body, type=_Claims)
     except msgspec.ValidationError as error:
         return Inspected(header, claims, 0, [*refusals, f"claims: {error}"], [])
     granted = [Scope(item.type or "", item.name or "", tuple(item.actions or ())) for item in read.access or []]
-    refusals += _claim_refusals(read, moment)
+    refusals += _claim_refusals(read, moment, generation)
     refusals += [f"missing scope: it does not grant {item} (insufficient_scope)" for item in wanted if not covers(granted, item)]
     return Inspected(header, claims, int((read.exp or 0) - moment), refusals, [str(item) for item in granted])
 
@@ -78,9 +82,14 @@ def _decoded(part: str) -> bytes:
         raise ValueError(str(error)) from None
 
 
-def _key_refusals(header: dict[str, Any], signed: bytes, signature: bytes, by: Signer, moment: float) -> list[str]:
-    if header.get("alg") not in ("RS256", "ES256"):
-        return [f"algorithm: {header.get('alg')} is not RS256 or ES256"]
+def _key_refusals(
+    header: dict[str, Any], signed: bytes, signature: bytes, by: Signer, moment: float, generation: Generation
+) -> list[str]:
+    algorithms, name = _ALGORITHMS["3" if generation == "3" else "2"], str(header.get("alg"))
+    if name not in algorithms:
+        return [f"algorithm: {name} is none of {', '.join(algorithms)}"]
+    if generation == "3" and "crit" in header:
+        return ["crit: Distribution 3 refuses a header that it is told to understand"]
     if chain := header.get("x5c"):  # the registry looks at x5c first, and at kid only where there is none
         if not isinstance(chain, list) or chain[0] != by.x5c:
             return ["wrong key: its x5c is not localhost.crt"]
@@ -89,10 +98,16 @@ def _key_refusals(header: dict[str, Any], signed: bytes, signature: bytes, by: S
     elif header.get("kid") != by.kid:
         return [f"wrong key: kid {header.get('kid')} is not {by.kid} (localhost.crt)"]
     try:
-        by.key.public_key().verify(signature, signed, padding.PKCS1v15(), hashes.SHA256())
+        by.key.public_key().verify(signature, signed, _padding(name), _HASHES[name[2:]])
     except InvalidSignature:
         return ["wrong key: the signature is not by localhost.key"]
     return []
+
+
+def _padding(algorithm: str) -> padding.AsymmetricPadding:
+    if algorithm.startswith("RS"):
+        return padding.PKCS1v15()
+    return padding.PSS(padding.MGF1(_HASHES[algorithm[2:]]), padding.PSS.AUTO)
 
 
 def _out_of_time(x5c: str, moment: float) -> str:
@@ -105,12 +120,13 @@ def _out_of_time(x5c: str, moment: float) -> str:
     return f"is not valid before {certificate.not_valid_before_utc}" if now < certificate.not_valid_before_utc else ""
 
 
-def _claim_refusals(claims: _Claims, moment: float) -> list[str]:
+def _claim_refusals(claims: _Claims, moment: float, generation: Generation) -> list[str]:
     found = []
     if claims.iss != ISSUER:
         found.append(f"issuer: {claims.iss!r} is not {ISSUER!r}")
-    if claims.aud != SERVICE:
-        as_list = " as plain text (Distribution 2.8 takes no list)" if isinstance(claims.aud, list) else ""
+    listed = generation == "3" and isinstance(claims.aud, list) and SERVICE in claims.aud
+    if claims.aud != SERVICE and not listed:
+        as_list = " as plain text (Distribution 2.8 takes no list)" if isinstance(claims.aud, list) and generation != "3" else ""
         found.append(f"audience: {claims.aud!r} is not {SERVICE!r}{as_list}")
     expires, begins = claims.exp or 0, claims.nbf or 0
     if not expires:

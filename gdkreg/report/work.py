@@ -28,7 +28,13 @@ _PAST = {
     "login": "logged in:",
     "logout": "logged out",
 }
-_HOPS = {"ok": ("✓", "green"), "broken": ("✗", "red"), "skipped": ("-", "dim"), "absent": ("-", "yellow")}
+_HOPS = {
+    "ok": ("✓", "green"),
+    "warning": ("!", "yellow"),
+    "broken": ("✗", "red"),
+    "skipped": ("-", "dim"),
+    "absent": ("-", "yellow"),
+}
 
 
 def text_of(step: Step) -> str:

@@ -68,6 +68,21 @@ class ContainerRuntime:
         found = self._find()
         return f"container {str(found['Names'][0]).lstrip('/')}, {found['Status']}" if found else ""
 
+    def version(self) -> str:
+        """What the program in the container says of itself; empty where none runs."""
+        from docker.errors import DockerException
+
+        found = self._find()
+        if found is None or found["State"] != "running":
+            return ""
+        entry = (self.image().get("Config", {}).get("Entrypoint") or [""])[-1]
+        program = entry if _is_program(entry) else "registry"
+        try:
+            _, said = self._api.sdk.containers.get(found["Id"]).exec_run([program, "--version"])
+        except DockerException as error:
+            raise GdkregError("the registry's version cannot be told", why=str(error)) from None
+        return said.decode(errors="replace") if isinstance(said, bytes) else ""
+
     def check(self) -> None:
         """Raises `GdkregError` where it cannot be run here; an image that has to be pulled is no hindrance."""
 
@@ -254,6 +269,11 @@ def _command(image: dict[str, Any]) -> list[str] | None:
     entry = image.get("Config", {}).get("Entrypoint") or []
     if not entry:
         return None
-    if entry[-1].rpartition("/")[2] in {"registry", "docker-registry"}:
+    if _is_program(entry[-1]):
         return ["serve", str(CONFIG)]
     return [str(CONFIG)]
+
+
+def _is_program(entry: str) -> bool:
+    """Whether an image's entry point is the registry itself, and no script before it."""
+    return entry.rpartition("/")[2] in {"registry", "docker-registry"}

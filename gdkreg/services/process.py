@@ -35,6 +35,7 @@ class ProcessRuntime:
         root = settings.root
         self._settings = settings
         self._build = launch  # only what starts needs it: a broken configuration must not keep a registry running
+        self._host = host
         self._platform = host.platform
         self.daemon = Daemon(root, "registry", host, root / "registry" / "config.yml", "registry/config.yml")
 
@@ -58,6 +59,11 @@ class ProcessRuntime:
                 fix="sudo apt-get install docker-registry, or gdkreg config set registry.bin PATH",
             )
         return binary
+
+    def version(self) -> str:
+        """What the program says of itself."""
+        done = self._host.query([self._binary(), "--version"])
+        return done.out or done.err
 
     def check(self) -> None:
         """Raises `GdkregError` where it cannot be run here."""

@@ -1,4 +1,4 @@
-"""Whether the registry can store anything in its folder."""
+"""The registry's folder: whether it can store anything there, and the names of repositories in it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,39 @@ from pathlib import Path
 
 from gdkreg.config.settings import Settings
 from gdkreg.errors import GdkregError
-from gdkreg.host.base import HostReader
+from gdkreg.host.base import Host, HostReader
+
+_REPOSITORIES = "registry/storage/docker/registry/v2/repositories"
+_OWN = ("_layers", "_manifests", "_uploads")  # a repository's folders; any other one in it is another repository
+
+
+def _is_a_folder(settings: Settings) -> bool:
+    """Whether it is the folder beside gdk.yml, and no other storage driver's."""
+    given = settings.registry.config.get("storage")
+    return not isinstance(given, dict) or not set(given) - {"cache", "delete", "maintenance", "redirect", "tag", "filesystem"}
+
+
+def forget(settings: Settings, host: Host, repository: str) -> bool:
+    """Take the name of an emptied repository out of the catalog, which is a walk over these folders; False where it stays."""
+    folder = settings.root / _REPOSITORIES / repository
+    if not _is_a_folder(settings) or host.info(folder) is None:
+        return False
+    if host.entries(folder / "_manifests/tags") or host.entries(folder / "_uploads"):
+        return False  # somebody else is at work in it
+    try:
+        for name in _OWN:
+            if host.info(folder / name) is not None:
+                host.remove_tree(folder / name)
+        return host.remove_folder(folder)
+    except GdkregError:
+        return False
 
 
 def problem(settings: Settings, host: HostReader) -> GdkregError | None:
     """Why the registry could not store anything in its folder; None where it could."""
     storage = settings.root / "registry" / "storage"
-    given = settings.registry.config.get("storage")
-    if isinstance(given, dict) and set(given) - {"cache", "delete", "maintenance", "redirect", "tag", "filesystem"}:
-        return None  # another storage driver
+    if not _is_a_folder(settings):
+        return None
     info = host.info(storage)
     if info is None:
         return GdkregError(f"{storage} is missing", fix="gdkreg reconfigure")

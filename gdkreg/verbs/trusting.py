@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
+from gdkreg.clients.table import CLIENTS, trusting
 from gdkreg.errors import GdkregError
 from gdkreg.plan import reconcile
 from gdkreg.plan.actions import Step
@@ -42,7 +44,21 @@ def trust(root: Root, listener: Listener = SILENT, *, remove: bool = False, dry_
     outcome.notes.append(f"{name} is trusted" if changed else f"{name} is trusted already")
     then = [place.then for place in root.catalog().docker_trust().places if changed]
     outcome.notes += [f"! {text}" for text in [hint(root.engine), *then] if text]
+    outcome.notes += _elsewhere(root)
     return outcome
+
+
+def _elsewhere(root: Root) -> list[str]:
+    """The clients of this machine that read no certs.d, and the line that each needs."""
+    path = root.host.platform.env.get("PATH", "")
+    here = [
+        row for row in CLIENTS if row.program and row.trust in {"variable", "containerd"} and shutil.which(row.program, path=path)
+    ]
+    lines: dict[str, list[str]] = {}
+    for row in here:
+        line = f'eval "$(gdkreg env {row.name})"' if row.variable else trusting(row, root.settings, root.host.platform.system)
+        lines.setdefault(row.variable or line, [line]).append(row.name)
+    return [f"{', '.join(names)} reads no certs.d: {line}" for line, *names in lines.values()]
 
 
 def _certificate_is_there(root: Root) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -30,6 +31,31 @@ def test_verify(box: Box, client: str) -> None:
     assert all(hop["ms"] >= 0 for hop in hops)
     assert tags_left(box) == []
     assert "gdkreg-verify" not in box.run("docker", "images").out
+    assert "gdkreg-verify" not in box.run("sh", "-c", f"{box.ok('token', '--curl', 'registry:catalog:*').out}").out
+
+
+def hop(box: Box, client: str, name: str) -> dict[str, str]:
+    told = json.loads(box.gdkreg("verify", "--client", client, "--json", env=podman_env(box)).out)[client]
+    found: dict[str, str] = next(item for item in told if item["name"] == name)
+    return found
+
+
+@pytest.mark.parametrize("client", ["docker", "podman", "skopeo"])
+def test_verify_uses_the_login_that_the_user_has(box: Box, client: str) -> None:
+    box.run(client, "logout", "registry.test:5000")
+    nobody = hop(box, client, "token")
+    assert (nobody["verdict"], nobody["remedy"]) == ("warning", f"gdkreg login --client {client}")
+    assert f"{client} is not logged in" in nobody["detail"]
+    box.ok("login", "--client", client)
+    own = hop(box, client, "token")
+    assert own["verdict"] == "ok"
+    assert "as developer (/" in own["detail"]
+    file = box.home / ".docker/config.json" if client == "docker" else Path("/run/containers/0/auth.json")
+    wrong = json.dumps({"auths": {"registry.test:5000": {"auth": base64.b64encode(b"developer:wrong").decode()}}})
+    box.run("sh", "-c", f"cat > {file}", stdin=wrong)
+    refused = hop(box, client, "token")
+    assert (refused["verdict"], refused["remedy"]) == ("broken", f"gdkreg login --client {client}")
+    box.run(client, "logout", "registry.test:5000")
 
 
 def podman_env(box: Box) -> dict[str, str]:

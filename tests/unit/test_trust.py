@@ -98,8 +98,17 @@ def test_places() -> None:
     assert folders("rootless", XDG_CONFIG_HOME="/x") == [mine, ("/x/docker/certs.d", False)]
     assert folders("podman") == [mine, ("/etc/containers/certs.d", True)]
     assert folders("desktop") == folders("none") == folders("colima") == [mine]
+    assert folders("none", PATH=str(Path(__file__).parent)) == [mine]
     (desktop,) = trust.places(Engine("desktop", SOCKET), FakeHost().platform)
     assert "restart Docker Desktop" in desktop.then
+
+
+def test_podmans_tools_are_served_where_no_engine_is(tmp_path: Path) -> None:
+    (tmp_path / "skopeo").write_text("#!/bin/sh\n")
+    (tmp_path / "skopeo").chmod(0o755)
+    theirs = ("/home/dev/.config/containers/certs.d", False)
+    assert folders("none", PATH=str(tmp_path)) == [("/home/dev/.docker/certs.d", False), theirs]
+    assert theirs not in folders("docker", PATH=str(tmp_path)), "they read /etc/docker/certs.d too"
 
 
 @pytest.mark.parametrize(

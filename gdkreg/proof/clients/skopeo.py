@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from gdkreg.clients.stores import stored
 from gdkreg.config.settings import Settings
 from gdkreg.host.base import Completed, Host
 from gdkreg.proof.client import AbsentError, BrokenError, CaFile
@@ -48,17 +49,17 @@ class Skopeo:
     def _tls(self) -> str:
         return "true" if self._settings.registry.self_signed else "false"
 
-    def _authfile(self, token: str) -> str:
-        """A private file with a name and password: these clients take no bearer token but in argv."""
+    def _login(self, token: str) -> list[str]:
+        """Its own store and helpers where it is logged in; else a private file with a name and password: these clients take no
+        bearer token but in argv."""
+        if not token or stored(self.name, self._settings.authority, self._host) is not None:
+            return []
+        known = credentials(self._settings, self._host)
+        if known is None:
+            raise BrokenError(f"{self.name} needs a user's password", f"gdkreg login --client {self.name}")
         path = self._folder / "auth.json"
-        auths = {}
-        if token:
-            known = credentials(self._settings, self._host)
-            if known is None:
-                raise BrokenError(f"{self.name} needs a user's password", "GDKREG_USER=NAME GDKREG_PASSWORD=… gdkreg verify")
-            auths = {self._settings.authority: {"auth": base64.b64encode(":".join(known).encode()).decode()}}
-        private(path, {"auths": auths})
-        return str(path)
+        private(path, {"auths": {self._settings.authority: {"auth": base64.b64encode(":".join(known).encode()).decode()}}})
+        return ["--authfile", str(path)]
 
     def _must(self, *argv: str) -> Completed:
         done = self._host.run(list(argv))
@@ -70,13 +71,13 @@ class Skopeo:
         archive = self._folder / "image.tar"
         archive.write_bytes(image.layout("verify"))
         done = self._folder / "pushed"
-        options = ["--authfile", self._authfile(token), f"--dest-tls-verify={self._tls()}", "--digestfile", str(done)]
+        options = [*self._login(token), f"--dest-tls-verify={self._tls()}", "--digestfile", str(done)]
         self._must("skopeo", "copy", *options, f"oci-archive:{archive}:verify", f"docker://{reference}")
         return done.read_text().strip()
 
     def pull(self, reference: str, token: str) -> str:
         done = self._folder / "pulled"
-        options = ["--authfile", self._authfile(token), f"--src-tls-verify={self._tls()}", "--digestfile", str(done)]
+        options = [*self._login(token), f"--src-tls-verify={self._tls()}", "--digestfile", str(done)]
         self._must("skopeo", "copy", *options, f"docker://{reference}", f"oci:{self._folder / 'back'}:verify")
         return done.read_text().strip()
 
@@ -95,13 +96,13 @@ class Podman(Skopeo):
         archive.write_bytes(image.archive(reference))
         self._must("podman", "load", "-i", str(archive))
         done = self._folder / "pushed"
-        options = ["--authfile", self._authfile(token), f"--tls-verify={self._tls()}", "--digestfile", str(done)]
+        options = [*self._login(token), f"--tls-verify={self._tls()}", "--digestfile", str(done)]
         self._must("podman", "push", *options, reference)
         return done.read_text().strip()
 
     def pull(self, reference: str, token: str) -> str:
         self._must("podman", "rmi", "-f", reference)
-        self._must("podman", "pull", "-q", "--authfile", self._authfile(token), f"--tls-verify={self._tls()}", reference)
+        self._must("podman", "pull", "-q", *self._login(token), f"--tls-verify={self._tls()}", reference)
         return self._must("podman", "inspect", "--format", "{{.Digest}}", reference).out.strip()
 
     def clean(self, reference: str, /) -> None:
