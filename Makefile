@@ -1,25 +1,31 @@
 # make help shows this file's targets.
 VENV := .venv
 BIN := $(VENV)/bin
-ROOT ?= $(shell support/bootstrap root)
+export ROOT
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-faults lint format bench example trust-docker-registry clean
+.PHONY: help up down test test-builders test-sample test-faults lint format bench example trust-docker-registry clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## Install what is missing and bring the registry up (ROOT=folder of your gdk.yml)
-	@support/bootstrap run
-	@test -e "$(ROOT)/gdk.yml" || { $(BIN)/gdkreg config example > "$(ROOT)/gdk.yml"; echo "wrote a starter $(ROOT)/gdk.yml"; }
-	@$(BIN)/gdkreg up --root "$(ROOT)"
+	@support/bootstrap up
 
 down: ## Take everything back; the images stay
-	@$(BIN)/gdkreg down --root "$(ROOT)"
+	@support/bootstrap down
 
-test: ## Install what the tests need and run all of them, end to end too
+test: ## Install what the tests need and run them, end to end too
 	@support/bootstrap test
-	@$(BIN)/pytest --cov --cov-fail-under=95
+	@support/bootstrap pytest tests/unit tests/cli tests/e2e
+
+test-builders: ## The tests that need BuildKit, an engine in a container, or clients of PyPI and npm: builds them once
+	@support/bootstrap builders
+	@support/bootstrap pytest tests/builders
+
+test-sample: ## A sample of make test-faults
+	@support/bootstrap test
+	@support/bootstrap pytest tests/faults
 
 test-faults: ## Die at every system call, on full and broken disks, ten commands at once: takes hours, prints the count
 	@support/bootstrap test
@@ -35,15 +41,14 @@ format: ## Format the code
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 bench: ## Measure start-up, reconfigure and start as ratios, in one run
-	@support/bootstrap test
+	@support/bootstrap builders
 	@$(BIN)/python -m tests.bench.run
 
 example: ## Write gdk.example.yml from the code
 	@$(BIN)/gdkreg config example > gdk.example.yml
 
 trust-docker-registry: ## GDK's target: trust the registry's certificate
-	@support/bootstrap run
-	@$(BIN)/gdkreg trust-docker-registry --root "$(ROOT)"
+	@support/bootstrap trust
 
 clean: ## Remove what builds and tests left here
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage dist build

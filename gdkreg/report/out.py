@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from gdkreg.errors import GdkregError
 
+_COMMANDS = (
+    "reconfigure|plan|up|down|undo|status|doctor|start|stop|restart|tail|trust-docker-registry|runner-patch|env|token|login|logout|"
+    "user|verify|trace|explain|cert|config"
+)
+_OURS = re.compile(rf"(?<![\w./-])gdkreg (?=(?:{_COMMANDS})\b)")
 _COLORS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2", "bold": "1"}
 
 
@@ -23,14 +31,34 @@ def colored(text: str, color: str, stream: Any = None) -> str:
 
 
 def line(text: str = "") -> None:
+    raw(typed(text))
+
+
+def raw(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def note(text: str) -> None:
     """A remark that is not part of the result."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(typed(text) + "\n")
     sys.stderr.flush()
+
+
+def typed(text: str) -> str:
+    """A command of ours as it can be typed here: with the whole path where no `gdkreg` is on PATH."""
+    return _OURS.sub(f"{_program()} ", text) if _OURS.search(text) else text
+
+
+@functools.cache
+def _program() -> str:
+    import shlex
+    import shutil
+
+    if shutil.which("gdkreg"):
+        return "gdkreg"
+    script = Path(sys.executable).parent / "gdkreg"
+    return shlex.quote(str(script)) if script.exists() else f"{shlex.quote(sys.executable)} -m gdkreg"
 
 
 def passing(text: str) -> None:
@@ -42,13 +70,13 @@ def passing(text: str) -> None:
 
 def as_json(value: Any) -> None:
     text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
-    line(text)
+    raw(text)
 
 
 def diff(text: str) -> None:
     for row in text.splitlines():
         color = {"+": "green", "-": "red", "@": "blue"}.get(row[:1])
-        line("  " + (colored(row, color) if color else row))
+        raw("  " + (colored(row, color) if color else row))
 
 
 def table(rows: Iterable[Sequence[str]], indent: str = "") -> None:
@@ -74,11 +102,11 @@ def error(problem: GdkregError) -> None:
     stream = sys.stderr
     stream.write(colored("gdkreg: ", "red", stream) + problem.what + "\n")
     if problem.why:
-        stream.write(f"  why: {problem.why}\n")
+        stream.write(f"  why: {typed(problem.why)}\n")
     for row in problem.details.splitlines():
         stream.write(f"  {row}\n")
     if problem.fix:
-        stream.write(f"  fix: {problem.fix}\n")
+        stream.write(f"  fix: {typed(problem.fix)}\n")
     stream.flush()
 
 
