@@ -10,6 +10,7 @@ import asyncio
 import resource
 import ssl
 import sys
+from contextlib import suppress
 
 HOST, PORT, IDLE, SLOW, SECONDS = sys.argv[1], *(int(word) for word in sys.argv[2:6])
 CONTEXT = ssl._create_unverified_context()
@@ -19,10 +20,8 @@ _returned = 0
 def _hello() -> bytes:
     """The first bytes that a TLS client sends."""
     out = ssl.MemoryBIO()
-    try:
+    with suppress(ssl.SSLWantReadError):
         CONTEXT.wrap_bio(ssl.MemoryBIO(), out, server_hostname=HOST).do_handshake()
-    except ssl.SSLWantReadError:
-        pass
     return out.read()
 
 
