@@ -1,7 +1,8 @@
 """The issuer's door: takes connections, and closes those that do not get on, so that a flood never keeps a client out.
 
-A connection on which nothing came costs a descriptor and a kilobyte, so many may wait. TLS and HTTP (some 60 KB) begin with the
-first byte; of those that have begun and have not sent a whole request fewer may wait. Where there are too many the oldest goes.
+A connection costs a descriptor and a kilobyte until its first TLS message is here whole (without TLS, its first byte), so many
+may wait. Then TLS and HTTP begin (some 40 KB); of those that have begun and have not sent a whole request fewer may wait. Where
+there are too many the oldest goes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import socket
 import ssl
 import sys
 from asyncio import sslproto
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -23,12 +25,13 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gdkreg.issuer.pool import Pool
 
-SILENT, BEGUN = 4096, 512  # connections that wait, before and after their first byte
+SILENT, BEGUN = 4096, 1280  # connections that wait, before and after TLS has begun
 PATIENCE = 10.0  # seconds for a client's handshake and for each of its requests to come whole
-GRACE = 1.0  # seconds that it has in any case
+GRACE = 0.5  # seconds that it has in any case
 _SWEEP = 0.25  # seconds
+_RECORD, _HANDSHAKE, _LONGEST_HELLO = 5, b"\x16", 4096  # a TLS record's header and first byte; bytes of it that are awaited
 _SPARE = 256  # descriptors for all else
-_AT_ONCE = 32  # connections taken, or begun with, before others are looked at
+_AT_ONCE, _BEGUN_AT_ONCE = 32, 8  # connections taken, and begun with, before all others are looked at again
 log = logging.getLogger("gdkreg.gate")
 
 
@@ -65,12 +68,11 @@ class Gate:
         # The rest of each is for other addresses than the one that floods.
         self.silent = Pool[Visitor](max(silent, 64), max(silent, 64) * 3 // 4, PATIENCE)
         self.begun = Pool[Visitor](BEGUN, BEGUN * 3 // 4, PATIENCE, GRACE)
-        self._ready: dict[str, list[Visitor]] = {}  # silent no more, by address
+        self._ready: dict[str, deque[Visitor]] = {}  # silent no more, by address
         self._thrown_out = 0
         self._letting_in: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        # asyncio makes a buffer of 256 KiB for each connection; no TLS record is longer than 16.
-        sslproto.SSLProtocol.max_size = 16 * 1024
+        sslproto.SSLProtocol.max_size = 4096  # bytes; asyncio makes a buffer of 256 KiB for each connection else
 
     def open(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -106,6 +108,8 @@ class Gate:
                 self._out_of_room(error)
                 return
             sock.setblocking(False)
+            if self._tls is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, _RECORD)
             visitor = Visitor(sock, peer[0])
             self._loop.add_reader(sock, self._begin, visitor)
             out = self.silent.add(visitor, visitor.address, self._loop.time())
@@ -136,9 +140,11 @@ class Gate:
         self._thrown_out += 1
 
     def _begin(self, visitor: Visitor) -> None:
-        """Its first byte is here, or its end."""
+        """Its first bytes are here, or its end."""
         try:
-            first = visitor.sock.recv(1, socket.MSG_PEEK)
+            first = visitor.sock.recv(_RECORD, socket.MSG_PEEK)
+            if self._tls is not None and first[:1] == _HANDSHAKE and not _is_whole(visitor.sock, first):
+                return
         except BlockingIOError:
             return
         except OSError:
@@ -147,7 +153,7 @@ class Gate:
             self._forget_silent(visitor)
             return
         self._loop.remove_reader(visitor.sock)
-        self._ready.setdefault(visitor.address, []).append(visitor)
+        self._ready.setdefault(visitor.address, deque()).append(visitor)
         self._let_in_soon(0)
 
     def _let_in_soon(self, delay: float) -> None:
@@ -155,13 +161,13 @@ class Gate:
             self._letting_in = self._loop.call_later(delay, self._let_in)
 
     def _let_in(self) -> None:
-        """Begin with a few, of each address the newest: the loop never has more handshakes at a time than it does soon, and each
-        of them has its time, so that a good one ends well however many wait."""
+        """Begin with a few, of each address the oldest and the newest in turn: the loop never has more handshakes at a time than
+        it does soon, who has begun has its time, and who comes behind a crowd need not wait for its end."""
         self._letting_in = None
-        now, left = self._loop.time(), _AT_ONCE
+        now, left = self._loop.time(), _BEGUN_AT_ONCE
         for address, visitors in list(self._ready.items()):
             while visitors and left and self.begun.room(address, now):
-                visitor = visitors.pop()
+                visitor = visitors.pop() if left % 2 else visitors.popleft()
                 if visitor.is_out:
                     continue
                 left -= 1
@@ -239,6 +245,18 @@ class BoundedProtocol(H11Protocol):
             self.gate.got(self.visitor)
         else:
             self.gate.wait_for(self.visitor)
+
+
+def _is_whole(sock: socket.socket, header: bytes) -> bool:
+    """Whether a TLS record is here as long as its header says; if not, we are told once it is, or once the client ends."""
+    size = min(_RECORD + int.from_bytes(header[3:5], "big"), _LONGEST_HELLO)
+    if len(header) == _RECORD and len(sock.recv(size, socket.MSG_PEEK)) == size:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        return True
+    if sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) == size:  # told all the same: it has ended
+        raise ConnectionResetError
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+    return False
 
 
 def allow_descriptors(wanted: int) -> int:

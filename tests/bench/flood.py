@@ -30,6 +30,7 @@ async def _visit(number: int) -> None:
     reader, writer = await asyncio.open_connection(HOST, PORT, ssl=context)
     try:
         end = asyncio.ensure_future(reader.read())
+        end.add_done_callback(lambda done: done.cancelled() or done.exception())
         hello = _hello() if number >= IDLE else b""
         for at in range(len(hello)):
             writer.write(hello[at : at + 1])
