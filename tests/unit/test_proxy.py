@@ -7,7 +7,9 @@ import http.client
 import json
 import os
 import socket
+import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -201,6 +203,12 @@ def test_a_handshake_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(proxies._Handler, "timeout", 0.2)
     with between(tmp_path, tls=True) as (place, _), socket.create_connection(place, timeout=10) as opened:
         assert opened.recv(1) == b""
+    with between(tmp_path, tls=True) as (place, _):  # and a layer behind it has more time
+        secure = ssl._create_unverified_context().wrap_socket(socket.create_connection(place, timeout=10))
+        secure.sendall(b"GET / HTTP/1.0\r\n")
+        time.sleep(0.5)
+        secure.sendall(b"\r\n")
+        assert secure.recv(12) == b"HTTP/1.1 200"
 
 
 def test_nothing_that_a_terminal_would_obey_reaches_it() -> None:
