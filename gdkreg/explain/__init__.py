@@ -16,8 +16,8 @@ from gdkreg.services import ready
 
 _LONGEST = 8192  # characters; the error itself stands at the end of what a client prints
 _HOST = re.compile(
-    r"https?://(?P<url>[\w.-]+)(?::(?P<port>\d+))?|dial tcp (?P<ip>[\d.]+):(?P<ipport>\d+)|\blookup (?P<name>[\w.-]+)|"
-    r"access denied for (?P<image>[^\s,]+),"
+    r"https?://(?:[^/\s@]*@)?(?P<url>[\w.-]+)(?::(?P<port>\d+))?|"
+    r"dial tcp (?P<ip>[\d.]+):(?P<ipport>\d+)|\blookup (?P<name>[\w.-]+)|access denied for (?P<image>[^\s,]+),"
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from gdkreg.errors import GdkregError
 from gdkreg.host.machine import Machine
 from gdkreg.issuer.app import Issuer, build
 from gdkreg.issuer.users import everything
+from gdkreg.masking.text import address
 from gdkreg.plan.state import FOLDER
 from gdkreg.registry import tokens
 from gdkreg.resources import applied
@@ -54,6 +56,15 @@ class BoundedProtocol(H11Protocol):
         """Unless the request is here whole, and it is we who take our time."""
         if self.conn.their_state not in {h11.DONE, h11.MUST_CLOSE} and not self.transport.is_closing():
             self.transport.close()
+
+
+class MaskedQuery(logging.Filter):
+    """uvicorn's access log tells the whole query, and somebody may have put a token into it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        args = record.args if isinstance(record.args, tuple) else ()
+        record.args = tuple(address(item) if isinstance(item, str) and item.startswith("/") else item for item in args)
+        return True
 
 
 class Source:
@@ -112,6 +123,7 @@ def server(root: Path, settings: Settings) -> uvicorn.Server:
         h11_max_incomplete_event_size=16 * 1024,
         **tls,
     )
+    logging.getLogger("uvicorn.access").addFilter(MaskedQuery())
     return uvicorn.Server(config)
 
 

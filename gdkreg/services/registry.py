@@ -12,6 +12,7 @@ import msgspec
 from gdkreg.config.settings import Settings
 from gdkreg.errors import DamagedError, GdkregError
 from gdkreg.host.base import Host, HostReader
+from gdkreg.masking.text import prose
 from gdkreg.plan import roots, state
 from gdkreg.plan.state import FOLDER
 from gdkreg.services import place, ready
@@ -109,7 +110,7 @@ class Registry:
         if api is None:
             return None, engine.why
         if not engine.local:
-            return None, f"the engine at {engine.endpoint.url} is not on this machine"
+            return None, f"the engine at {engine.endpoint.shown} is not on this machine"
         image = self.settings.registry.image
         runtime = ContainerRuntime(self.settings.root, self._id, image, lambda: self.launch, self._host, engine, api)
         return runtime, f"{engine.kind} engine {engine.version}"
@@ -255,7 +256,7 @@ class Registry:
         runtime = self.current()
         if runtime is None:
             raise GdkregError("the registry was not started yet", fix="gdkreg start registry")
-        return runtime.lines(count, follow=follow, since=since)
+        return map(prose, runtime.lines(count, follow=follow, since=since))  # it logs its endpoints with their headers
 
     # on the way
 
