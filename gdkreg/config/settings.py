@@ -207,11 +207,16 @@ def resolve(root: Path, source: Source, origin: dict[str, str]) -> Settings:
 def _learn(config: dict[str, Any]) -> None:
     """What these settings hide is hidden in what the registry and the clients say, too."""
     if config:
-        from gdkreg.masking.public import DISTRIBUTION
-        from gdkreg.masking.structure import hidden, paths
         from gdkreg.masking.text import learn
 
-        learn(hidden(config, paths(DISTRIBUTION)))
+        learn(lambda: _hidden(config))
+
+
+def _hidden(config: dict[str, Any]) -> Iterator[str]:
+    from gdkreg.masking.public import DISTRIBUTION
+    from gdkreg.masking.structure import hidden, paths
+
+    return hidden(config, paths(DISTRIBUTION))
 
 
 def check(settings: Settings, path: Path) -> None:

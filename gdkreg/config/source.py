@@ -10,7 +10,6 @@ import yaml
 
 from gdkreg.config.schema import KEYS
 from gdkreg.errors import ConfigError
-from gdkreg.masking.text import MASK
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 KeyPath = tuple[str, ...]
@@ -87,6 +86,8 @@ def _yaml_error(path: Path, text: str, error: yaml.YAMLError) -> ConfigError:
 
 def _problem(error: Exception) -> str:
     """What the parser says, without the texts that it quotes: an unquoted password may begin with * or !."""
+    from gdkreg.masking.text import MASK
+
     said = str(getattr(error, "problem", None) or error).splitlines()[0]
     return re.sub(r"(['\"])(?:[^'\"]{2,})\1", MASK, said)
 

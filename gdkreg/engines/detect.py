@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from gdkreg.host.base import HostReader, Platform
-from gdkreg.masking.text import prose
 
 if TYPE_CHECKING:
     import docker
@@ -35,6 +34,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     @property
     def shown(self) -> str:
         """DOCKER_HOST may hold a password."""
+        from gdkreg.masking.text import prose
+
         return prose(self.url)
 
 
@@ -171,6 +172,8 @@ def kind_of(at: Endpoint, info: dict[str, Any], version: dict[str, Any], platfor
 
 
 def _short(text: str) -> str:
+    from gdkreg.masking.text import prose
+
     if "FileNotFoundError" in text or "No such file" in text:
         return "there is no such socket"
     if "PermissionError" in text or "Permission denied" in text:

@@ -95,4 +95,4 @@ def _forms(text: str) -> Iterable[str]:
     parts = {text.strip(), *lines, *hidden_in(text)}
     for mark in (":", "=", " "):
         parts |= {line.partition(mark)[2].strip() for line in [*parts] if mark in line and "\n" not in line}
-    return parts
+    return parts | {line.partition(";")[0] for line in parts}  # of a cookie

@@ -39,7 +39,7 @@ def sides(path: Path, before: bytes | None, after: bytes | None) -> Sides:
     if path == Path("/etc/hosts"):
         return Sides(old, new, True)
     if path.suffix in {".crt", ".pem"}:
-        return Sides(_certificates(old), _certificates(new), True)
+        return Sides(_certificates(old), _certificates(new, old), True)
     kind, parse, dump, rule = _format(path)
     try:
         values = [parse(side) if side else None for side in (old, new)]
@@ -50,12 +50,17 @@ def sides(path: Path, before: bytes | None, after: bytes | None) -> Sides:
     return Sides(before_text, after_text, False)
 
 
-def _certificates(text: str | None) -> str | None:
+def _certificates(text: str | None, was: str | None = None) -> str | None:
     """Certificates, the line that stands for one before it is made, and for every other line a mask."""
     if text is None:
         return None
+    known = None if was is None else was.splitlines()
     parts = re.split(r"(-----BEGIN CERTIFICATE-----[\w+/=\s]*-----END CERTIFICATE-----|\(a self-signed [^()\n]*\))", text)
-    return "".join(part if place % 2 else re.sub(r"[^\n]+", MASK, part) for place, part in enumerate(parts))
+
+    def mask(line: re.Match[str]) -> str:
+        return MASK if known is None or line[0] in known else CHANGED
+
+    return "".join(part if place % 2 else re.sub(r"[^\n]+", mask, part) for place, part in enumerate(parts))
 
 
 def _format(path: Path) -> tuple[str, Callable[[str], Any], Callable[[Any], str], Rule]:

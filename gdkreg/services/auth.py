@@ -18,7 +18,6 @@ from gdkreg.config.settings import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Host, HostReader
 from gdkreg.host.environment import of_a_service
-from gdkreg.masking.text import prose
 from gdkreg.plan import roots
 from gdkreg.plan.actions import is_pending
 from gdkreg.services.daemon import Daemon
@@ -116,6 +115,8 @@ class Auth:
         return State(True, "process", self._daemon.describe(), self.url, verdict, digest == self._digest())
 
     def lines(self, count: int | None, *, follow: bool, since: float | None) -> Iterator[str]:
+        from gdkreg.masking.text import prose
+
         return map(prose, self._daemon.lines(count, follow=follow, since=since))
 
 

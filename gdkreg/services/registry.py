@@ -12,7 +12,6 @@ import msgspec
 from gdkreg.config.settings import Settings
 from gdkreg.errors import DamagedError, GdkregError
 from gdkreg.host.base import Host, HostReader
-from gdkreg.masking.text import prose
 from gdkreg.plan import roots, state
 from gdkreg.plan.state import FOLDER
 from gdkreg.services import place, ready
@@ -256,6 +255,8 @@ class Registry:
         runtime = self.current()
         if runtime is None:
             raise GdkregError("the registry was not started yet", fix="gdkreg start registry")
+        from gdkreg.masking.text import prose
+
         return map(prose, runtime.lines(count, follow=follow, since=since))  # it logs its endpoints with their headers
 
     # on the way

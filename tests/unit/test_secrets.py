@@ -161,7 +161,7 @@ def test_the_keys_of_gdk_yml() -> None:
 
 def test_what_was_hidden_is_known_again() -> None:
     """The registry logs its endpoints with their headers."""
-    learn(hidden(yaml.safe_load(CONFIG), paths(DISTRIBUTION)))
+    learn(lambda: hidden(yaml.safe_load(CONFIG), paths(DISTRIBUTION)))
     for number in range(1, 29):
         for text in (f"map[X:[SECRET{number:02}]]", f'"x SECRET{number:02}"', f"/SECRET{number:02}/"):
             assert number == 22 or f"SECRET{number:02}" not in prose(text), number
@@ -188,6 +188,8 @@ def test_an_error_tells_no_secret_of_gdk_yml(fake: FakeHost) -> None:
         'unauthorized: {"password": "SECRET", "auth_token":"SECRET"}',
         "private_token=SECRET",
         'http.request.uri="/v2/?key=SECRET" status=200',
+        '1.2.3.4 - - [21/Nov/2026] "GET /hooks/SECRET HTTP/1.1" 404',
+        'http.request.uri="/hooks/SECRET" status=404',
         "a token eyJhbGciOiJSUzI1NiJ9.eyJTRUNSRVQifQ.SECRET",
         "-----BEGIN RSA PRIVATE KEY-----\nSECRET\n-----END RSA PRIVATE KEY-----",
         "glpat-SECRET1234567",
