@@ -154,8 +154,8 @@ def test_every_command(box: Box) -> None:
     say(box, "user", "list", "--json")
     say(box, "runner-patch", "--dry-run")
     box.configure((box.root / "gdk.yml").read_text().replace("host: registry.test", "host: images.test"))
-    for command in (["plan"], ["plan", "--json"], ["reconfigure", "--dry-run"], ["reconfigure", "--yes"], ["restart"]):
-        say(box, *command)
+    for command in ("plan", "plan --json", "reconfigure --dry-run", "reconfigure --yes", "restart"):
+        say(box, *command.split())
     say(box, "undo", "--dry-run", "--json")
     say(box, "undo", "--yes")
     box.configure((box.root / "gdk.yml").read_text().replace("host: images.test", "host: registry.test"))
@@ -185,7 +185,8 @@ def test_a_token_dialog(box: Box, options: list[str]) -> None:
         [f"https://{HOST}/jwt/auth?service=container_registry&scope=repository:a:pull&{query}", "-u", f"ci:{PASSWORD}"],
     ]
     for request in requests:
-        result = say(box, "trace", *options, "--", *curl, *request)
+        # The first exchange is written down once the same connection is asked for the second.
+        result = say(box, "trace", *options, "--", *curl, *request, "-o", "/dev/null", f"https://{HOST}/v2/")
         assert " 20" in result.out or " 40" in result.out, result
     if options:
         har = box.root / "dialog.har"
