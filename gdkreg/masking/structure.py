@@ -24,6 +24,7 @@ def paths(text: str) -> Rule:
         kinds[tuple(path.split("."))] = "env" if kind else "plain"
     starred = [(path, kind) for path, kind in kinds.items() if "*" in path]
 
+    @functools.cache
     def rule(at: Path) -> Kind:
         at = tuple(part.lower() for part in at)
         return kinds[at] if at in kinds else next((kind for path, kind in starred if _matches(path, at)), "")

@@ -69,6 +69,7 @@ def test_what_a_public_header_says() -> None:
     assert header("Authorization", "Bearer abc") == "Bearer ***"
     assert header("Location", "https://s3.test/bucket/x?X-Amz-Signature=abc") == "https://s3.test/***?X-Amz-Signature=***"
     assert header("Link", '</v2/_catalog?last=b&n=2&token=abc>; rel="next"') == '</v2/_catalog?last=b&n=2&token=***>; rel="next"'
+    assert header("Link", "SECRET") == header("Link", "<SECRET") == "***"
     told = 'Bearer realm="https://me:pw@gdk.test/jwt/auth",service="container_registry",scope="repository:a:pull",nonce="abc"'
     shown = 'Bearer realm="https://***@gdk.test/jwt/auth",service="container_registry",scope="repository:a:pull",nonce=***'
     assert header("WWW-Authenticate", told) == shown
