@@ -27,16 +27,17 @@ def _told(settings: Any, command: str, **data: Any) -> None:
 
 @configs.command()
 def get(key: Key, root_dir: RootDir = None, json: Json = False) -> None:
-    """Print the effective value of a key.
+    """Print the effective value of a key; of a whole block, and in config list, secrets are masked.
 
     Example: gdkreg config get registry.port
     """
+    from gdkreg.config.public import shown
     from gdkreg.config.settings import flatten
 
     settings = _load(root_dir)
     values = dict(flatten(settings))
     if key not in values:
-        block = {name.removeprefix(key + "."): value for name, value in values.items() if name.startswith(key + ".")}
+        block = {name.removeprefix(key + "."): shown(name, value) for name, value in values.items() if name.startswith(key + ".")}
         if not block:
             from gdkreg.verbs.editing import no_such_key
 
@@ -58,10 +59,11 @@ def list_(root_dir: RootDir = None, json: Json = False) -> None:
 
     Example: gdkreg config list
     """
+    from gdkreg.config.public import shown
     from gdkreg.config.settings import flatten
 
     settings = _load(root_dir)
-    rows = [(key, value, settings.origin.get(key, "default")) for key, value in flatten(settings)]
+    rows = [(key, shown(key, value), settings.origin.get(key, "default")) for key, value in flatten(settings)]
     if json:
         keys = [{"key": key, "value": value, "from": origin} for key, value, origin in rows]
         _told(settings, "config list", keys=keys)

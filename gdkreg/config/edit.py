@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from gdkreg.config.public import shown
 from gdkreg.config.source import KeyPath
 from gdkreg.errors import ConfigError
 
@@ -164,8 +165,9 @@ def _dump(value: Any) -> str:
 
 
 def _by_hand(key: KeyPath, value: Any) -> ConfigError:
+    told = _dump(shown(".".join(key), value))
     return ConfigError(
-        f"{'.'.join(key)}: this part of gdk.yml cannot be edited safely", fix=f"write {key[-1]}: {_dump(value)} there by hand"
+        f"{'.'.join(key)}: this part of gdk.yml cannot be edited safely", fix=f"write {key[-1]}: {told} there by hand"
     )
 
 

@@ -169,6 +169,7 @@ def resolve(root: Path, source: Source, origin: dict[str, str]) -> Settings:
     given = convert(source)
     auto = given.auto_devops
     registry, https, port, hostname = given.registry, given.https.enabled, given.port, given.hostname
+    _learn(registry.config)
     hostname = hostname or given.listen_address
     if auto.enabled:
         auto, hostname, registry = _through_tunnel(source, given)
@@ -203,8 +204,24 @@ def resolve(root: Path, source: Source, origin: dict[str, str]) -> Settings:
     return settings
 
 
+def _learn(config: dict[str, Any]) -> None:
+    """What these settings hide is hidden in what the registry and the clients say, too."""
+    if config:
+        from gdkreg.masking.text import learn
+
+        learn(lambda: _hidden(config))
+
+
+def _hidden(config: dict[str, Any]) -> Iterator[str]:
+    from gdkreg.masking.public import DISTRIBUTION
+    from gdkreg.masking.structure import hidden, paths
+
+    return hidden(config, paths(DISTRIBUTION))
+
+
 def check(settings: Settings, path: Path) -> None:
     """Check settings that were kept in a file of ours as those of a gdk.yml. Raises `ConfigError`."""
+    _learn(settings.registry.config)
     _check(settings, Source(path, {}, {}))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +76,20 @@ def _yaml_error(path: Path, text: str, error: yaml.YAMLError) -> ConfigError:
     number = min(mark.line, text.count("\n")) if mark else 0
     lines = text.splitlines() or [""]
     shown = lines[min(number, len(lines) - 1)]
-    problem = str(getattr(error, "problem", None) or error).splitlines()[0]
+    problem = _problem(error)
     if "\t" in shown[: len(shown) - len(shown.lstrip())]:
         problem = "a tab; YAML is indented with spaces"
-    key = shown.strip().partition(":")[0].strip(" -") or "?"
+    found = re.match(r"[\s-]*([\w.-]{1,60}):(?:\s|$)", shown)  # a line without a key may be one of a value's
+    key = found[1] if found else "?"
     return ConfigError(f"{path}:{number + 1}: {key}: not valid YAML", why=problem, fix=f"edit {path}, line {number + 1}")
+
+
+def _problem(error: Exception) -> str:
+    """What the parser says, without the texts that it quotes: an unquoted password may begin with * or !."""
+    from gdkreg.masking.text import MASK
+
+    said = str(getattr(error, "problem", None) or error).splitlines()[0]
+    return re.sub(r"(['\"])(?:[^'\"]{2,})\1", MASK, said)
 
 
 def _once(path: Path, node: yaml.Node, key: KeyPath, seen: set[str]) -> None:
@@ -107,8 +117,7 @@ def _build(path: Path, builder: Any, node: yaml.Node, key: str) -> Any:
         return builder.construct_object(node, deep=True)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None) or node.start_mark
-        problem = str(getattr(error, "problem", None) or error).splitlines()[0]
-        raise ConfigError(f"{path}:{mark.line + 1}: {key}: not valid YAML", why=problem) from None
+        raise ConfigError(f"{path}:{mark.line + 1}: {key}: not valid YAML", why=_problem(error)) from None
 
 
 def _kind(node: yaml.Node) -> str:

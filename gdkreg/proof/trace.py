@@ -18,7 +18,8 @@ from gdkreg.config.settings import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Host
 from gdkreg.host.signals import uninterrupted
-from gdkreg.proof.har import Exchange, mask
+from gdkreg.masking.text import address, prose
+from gdkreg.proof.har import Exchange
 from gdkreg.proof.proxy import REALM_PATH, Proxy
 from gdkreg.registry.inspection import inspect
 from gdkreg.registry.scopes import parse
@@ -102,18 +103,18 @@ class Tracer:
 
     def _note(self, text: str) -> None:
         with self._lock:
-            self._say(f"! {text}")
+            self._say(f"! {prose(text)}")
 
     def _tell(self, exchange: Exchange) -> None:
         if self._record is not None:
             self._record(exchange)
         with self._lock:
-            path = exchange.url if self._show_secrets else mask(exchange.url)
+            path = exchange.url if self._show_secrets else address(exchange.url)
             self._say(
                 f"{exchange.method:<6} {path}  {exchange.status}  {exchange.ms:.0f} ms  {exchange.sent}↑ {exchange.received}↓"
             )
             for text in [exchange.error] if exchange.error else self._meaning(exchange):
-                self._say(f"         {text}")
+                self._say(f"         {prose(text)}")
 
     def _signer(self) -> Signer | None:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gdkreg.config import edit, settings
+from gdkreg.config import edit, public, settings
 from gdkreg.config.source import parse
 from gdkreg.errors import ConfigError
 from gdkreg.plan.actions import Step, WriteFile
@@ -31,16 +31,18 @@ def config_set(root: Root, key: str, value: str, listener: Listener = SILENT, *,
     except yaml.YAMLError:
         wanted = value
     wanted = "" if wanted is None and value == "" else wanted
+    masked = public.shown(key, wanted)
+    told = value if masked == wanted else masked
 
     def change(path: Path, text: str) -> str:
         try:
             return edit.set_value(path, text, tuple(key.split(".")), wanted)
         except ConfigError as error:
             what = f"{key}: {error.what.partition(': ')[2] or error.what}"
-            raise ConfigError(what, why=error.why, fix=f"write {key}: {value} into {path} by hand") from None
+            raise ConfigError(what, why=error.why, fix=f"write {key}: {told} into {path} by hand") from None
 
     outcome = _edit(root, "config set", key, change, listener, dry_run=dry_run)
-    outcome.data |= {"key": key, "value": wanted}
+    outcome.data |= {"key": key, "value": masked}
     if outcome.items and not dry_run:
         outcome.next = "gdkreg reconfigure"
     return outcome
