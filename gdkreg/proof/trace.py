@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from urllib.parse import parse_qs, urlsplit
 
+from gdkreg.clients.table import CLIENTS, trusting
 from gdkreg.config.settings import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Host
@@ -28,6 +29,8 @@ from gdkreg.registry.tokens import Signer, signer_of
 from gdkreg.services import tracing
 from gdkreg.services.registry import Registry
 
+_LAST = 2.0  # seconds for an exchange whose client has ended already
+
 
 class Tracer:
     """A context manager: the proxy stands in the registry's place while it is open."""
@@ -41,6 +44,7 @@ class Tracer:
         *,
         show_secrets: bool,
         record: Callable[[Exchange], None] | None = None,
+        program: str = "",
     ) -> None:
         self._settings = settings
         self._id = id_
@@ -49,6 +53,7 @@ class Tracer:
         self._show_secrets = show_secrets
         self._lock = threading.Lock()
         self._record = record
+        self._client = next((row for row in CLIENTS if row.program and row.program == program), None)
         self._began = self._ran = False
 
     def __enter__(self) -> Tracer:
@@ -77,11 +82,13 @@ class Tracer:
         upstream = ("127.0.0.1", _free_port())
         moved = Registry(self._settings, self._id, self._host, launch=registry.launch.moved(*upstream))
         moved.start(self._host, moved.choose())
-        self._proxy = Proxy(self._settings, upstream, self._tell, self._note, bodies=self._record is not None)
+        cure = trusting(self._client, self._settings, self._host.platform.system)
+        self._proxy = Proxy(self._settings, upstream, self._tell, self._note, bodies=self._record is not None, cure=cure)
 
     def __exit__(self, *failure: object) -> None:
         with uninterrupted():  # a second Ctrl-C is as easily pressed as the first
             self._proxy.shutdown()
+            self._proxy.settle(_LAST)
             self._proxy.server_close()
             self._put_back()
 
