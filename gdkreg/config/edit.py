@@ -25,7 +25,7 @@ def set_value(path: Path, text: str, key: KeyPath, value: Any) -> str:
     Raises `ConfigError` where the block is written in a way that cannot be edited safely.
     """
     edited = _set(path, text, key, value)
-    _prove(text, edited, key, value)
+    _prove(text, edited, key, value, _shape(layout.compose(_dump(value))))
     return edited
 
 
@@ -53,7 +53,10 @@ def set_list(path: Path, text: str, key: KeyPath, items: list[Any]) -> str:
     else:
         splices = _block_items(text, name, node, cut, fresh)
     edited = _spliced(text, splices)
-    _prove(text, edited, key, items)
+    _, node, _ = _find(edited, key)
+    if _values(path, edited, key) != items:
+        raise _by_hand(key, items)
+    _prove(text, edited, key, items, _shape(node))
     return edited
 
 
@@ -68,12 +71,12 @@ def _set(path: Path, text: str, key: KeyPath, value: Any) -> str:
             return _add(path, text, block, key, depth, value)
         name, node = found
         if depth == len(key) - 1:
-            return _replace(text, name, node, key, value)
+            return _replace(text, node, key, value)
         if layout.is_empty(node) and not block.flow and node.start_mark.index < node.end_mark.index:
             start, end = _with_blanks(text, node)  # the block was written as null, or {}
             return _set(path, text[:start] + text[end:], key, value)
         if layout.is_empty(node) and isinstance(node, yaml.ScalarNode) and block.flow:
-            return _replace(text, name, node, key, _nested(key[depth + 1 :], value))
+            return _replace(text, node, key, _nested(key[depth + 1 :], value))
         if not isinstance(node, yaml.MappingNode) and not layout.is_empty(node):
             raise _by_hand(key, value)
         block = layout.block(text, name, node, flow=block.flow)
@@ -110,7 +113,7 @@ def _add(path: Path, text: str, block: Block, key: KeyPath, depth: int, value: A
     return head + _lines(key[depth:], value, block.column, end_of_line) + text[at:]
 
 
-def _replace(text: str, name: yaml.Node, node: yaml.Node, key: KeyPath, value: Any) -> str:
+def _replace(text: str, node: yaml.Node, key: KeyPath, value: Any) -> str:
     if isinstance(node, yaml.CollectionNode) and not node.flow_style:
         raise _by_hand(key, value)
     start, end = node.start_mark.index, node.end_mark.index
@@ -139,7 +142,7 @@ def _without(text: str, key: KeyPath, name: yaml.Node | None, node: yaml.Node | 
     if not flow and starter and text[:start].rstrip("\r\n").endswith(starter[-2]):
         splices[0] = (*splices[0][:2], starter[-1] + layout.eol(text))
     edited = _spliced(text, splices)
-    _prove(text, edited, key, _GONE)
+    _prove(text, edited, key, _GONE, None)
     return edited
 
 
@@ -167,9 +170,7 @@ def _flow_items(node: yaml.SequenceNode, cut: tuple[int, int], fresh: list[Any])
     return [(spans[0][0], spans[last][0] if last < len(spans) else spans[-1][1], "")]
 
 
-def _block_items(
-    text: str, name: yaml.Node, node: yaml.SequenceNode, cut: tuple[int, int], fresh: list[Any]
-) -> list[Splice]:
+def _block_items(text: str, name: yaml.Node, node: yaml.SequenceNode, cut: tuple[int, int], fresh: list[Any]) -> list[Splice]:
     """A list with an item a line with some items in the place of others; the comments between them stay."""
     spans, (first, last), end = layout.items(text, name, node), cut, layout.eol(text)
     rows = _rows(fresh, node.start_mark.column, end)
@@ -204,7 +205,10 @@ def _find(text: str, key: KeyPath, *, value: bool = False) -> tuple[yaml.Node | 
 
 
 def _values(path: Path, text: str, key: KeyPath) -> list[Any]:
-    place: Any = parse(path, text.encode()).values
+    try:
+        place: Any = parse(path, text.encode()).values
+    except ConfigError:
+        raise _by_hand(key, _GONE) from None
     for part in key:
         place = place[part]
     return list(place)
@@ -230,16 +234,14 @@ def _rows(items: list[Any], indent: int, eol: str) -> str:
 
 
 def _dump(value: Any) -> str:
-    text = yaml.dump(
-        value, Dumper=_Dumper, default_flow_style=True, sort_keys=False, allow_unicode=True, width=float("inf")
-    )
+    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, sort_keys=False, allow_unicode=True, width=float("inf"))
     return text.removesuffix("\n").removesuffix("\n...")
 
 
 class _Dumper(yaml.SafeDumper):
     """Every value on one line, and none as a reference to another."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, _: Any) -> bool:
         return True
 
     def _text(self, data: str) -> yaml.Node:
@@ -266,8 +268,8 @@ def _compose(text: str, key: KeyPath, value: Any) -> yaml.Node | None:
         raise _by_hand(key, value) from None
 
 
-def _prove(before: str, after: str, key: KeyPath, value: Any) -> None:
-    """The edit did what was asked and nothing else, or it is not made."""
+def _prove(before: str, after: str, key: KeyPath, value: Any, shape: Any) -> None:
+    """The edit did what was asked and nothing else, or it is not made. `shape` is that of the value."""
     wanted = _shape(_compose(before, key, value))
     wanted = wanted if isinstance(wanted, dict) else {}
     place = wanted
@@ -279,7 +281,7 @@ def _prove(before: str, after: str, key: KeyPath, value: Any) -> None:
     if value is _GONE:
         del place[_name(place, key[-1])]
     else:
-        place[_name(place, key[-1])] = _shape(layout.compose(_dump(value)))
+        place[_name(place, key[-1])] = shape
     try:
         yaml.compose(after, Loader=yaml.SafeLoader)  # every alias has its anchor still
         got = _shape(layout.compose(after))

@@ -22,7 +22,8 @@ class _AsWritten(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            event = self.get_event()
+            events: Any = self  # the stubs of PyYAML leave this method out
+            event = events.get_event()
             return yaml.ScalarNode("alias", f"*{event.anchor}", event.start_mark, event.end_mark)
         return super().compose_node(parent, index)
 

@@ -241,7 +241,7 @@ def test_set_in_odd_files(text: str) -> None:
     assert ("\r\n" in text) == ("\r\n" in edited)
 
 
-@pytest.mark.parametrize("text", ["registry: {enabled: true}\n", "registry: 3\n", "{hostname: x}\n", "registry:\n  host: [a]\n"])
+@pytest.mark.parametrize("text", ["registry: 3\n", "registry: *x\n", "registry:\n  host:\n  - a\n", "port: 1\n---\nport: 2\n"])
 def test_set_says_when_it_cannot(text: str) -> None:
     with pytest.raises(ConfigError, match="cannot be edited safely"):
         set_value(Path("gdk.yml"), text, ("registry", "host"), "a.test")
