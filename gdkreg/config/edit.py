@@ -40,6 +40,8 @@ def set_list(path: Path, text: str, key: KeyPath, items: list[Any]) -> str:
     if name is None or not isinstance(node, yaml.SequenceNode):
         raise _by_hand(key, items)
     have = _values(path, text, key)
+    if have == items:
+        return text
     first = next((at for at, pair in enumerate(zip(have, items, strict=False)) if pair[0] != pair[1]), min(len(have), len(items)))
     rest = min(len(have), len(items)) - first
     last = next((at for at in range(rest) if have[-1 - at] != items[-1 - at]), rest)

@@ -133,7 +133,7 @@ def _where_it_was_said(command: str, key: KeyPath, wrong: ConfigError, before: C
         return before
     return ConfigError(
         f"{'.'.join(wrong.key)}: {wrong.problem}",
-        why=f"so it would be with what {command} was given on the command line; gdk.yml is as it was",
+        why=f"{command} was told so on the command line; gdk.yml is as it was",
         fix=wrong.command or f"give another value; gdkreg config example tells what {'.'.join(key)} takes",
     )
 

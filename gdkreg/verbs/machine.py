@@ -100,13 +100,13 @@ def up(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Out
 
 def _one_runner(root: Root) -> tuple[Path | None, list[str]]:
     """The runner file that `up` patches, if it is clear which, and what to say where it is not."""
-    from gdkreg.resources.runner_config import has_docker_runner, usual_places
+    from gdkreg.resources.runner_config import usual_places, why_not
 
     found = usual_places(root.settings, root.host)
     if len(found) > 1:
         return None, [f"! {len(found)} runner files are here; patch the one you mean: gdkreg runner-patch {found[0]}"]
-    if found and not has_docker_runner(found[0], root.host):
-        return None, [f"- {found[0]} holds no Docker runner, so nothing is patched there"]
+    if found and (why := why_not(found[0], root.host)):
+        return None, [f"- {why}, so nothing is patched there"]
     return (found[0] if found else None), []
 
 

@@ -283,7 +283,11 @@ BLOCKS = {
         f"registry:\n  users: [{{name: a, password: '{HASH}'}}] # u\n  config: {{log: {{level: info}}}}\n",
         "registry:\n  <<: *base\n  enabled: true\n",
     ],
-    "runner": ["runner: {enabled: false, token: x}\n", "runner:\n  token: |-\n    # enabled: true\n", "# runner:\n  # enabled:\n"],
+    "runner": [
+        "runner: {enabled: false, token: x}\n",
+        "runner:\n  token: |-\n    # enabled: true\n",
+        "# runner:\n  # enabled:\n",
+    ],
 }
 HEADS = ["", "---\n", "# gdk.yml of mine\n\n", "%YAML 1.1\n---\n# c\n", "base: &base\n  self_signed: true\n"]
 TAILS = ["", "\n\n", "# tail\n", "...\n", "  # odd\n"]
@@ -384,24 +388,25 @@ def played(text: str, plan: list[tuple[str, Any, Any]]) -> None:
         if verb != "uncomment":
             assert others(before, key) == others(text, key)
             assert before.count("#") - text.count("#") <= 3 or verb != "set"
-        for known, wanted in said.items():
-            assert value_of(text, known) == wanted, (known, text)
+            assert value_of(text, key) == value or verb != "set"
         if verb == "add":
             assert any(item["name"] == what and item["pull"] == value for item in value_of(text, "registry.users"))
         if verb == "remove":
             assert all(item["name"] != what for item in value_of(text, "registry.users"))
+    for known, wanted in said.items():
+        assert value_of(text, known) == wanted, (known, text)
     removed = users(text, lambda _: [])
     assert not re.search(r"^ *users:", removed, re.MULTILINE)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=20)
 @given(steps)
 @case([("set", "hostname", "a.test"), ("uncomment", 5, None), ("set", "runner.enabled", True)])
 def test_any_sequence_leaves_the_starter_valid_and_readable(plan: list[tuple[str, Any, Any]]) -> None:
     played(STARTER, plan)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(files(), st.lists(st.one_of(sets, sets, adds, removes), max_size=5))
 def test_any_sequence_leaves_any_file_valid_and_readable(text: str, plan: list[tuple[str, Any, Any]]) -> None:
     played(text, plan)
