@@ -221,7 +221,7 @@ def _own_folder(root: Root, steps: Sequence[Step]) -> list[Step]:
     kept = [
         path
         for path, owned in root.journal.owned().items()
-        if not path.is_relative_to(folder) and owned.resource != "hosts" and str(path) not in handled
+        if not path.is_relative_to(folder) and owned.resource not in {"hosts", "git_exclude"} and str(path) not in handled
     ]
     if kept or any(isinstance(step.action, Leave) for step in steps):
         return []
