@@ -11,12 +11,13 @@ from gdkreg.host.base import Platform
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A certs.d folder. `then` is what the user has to do for it to count."""
+    """A certs.d folder. `then` is what the user has to do for it to count; an engine does without one that is `spare`."""
 
     folder: Path
     as_root: bool
     of: str
     then: str = ""
+    spare: bool = False
 
 
 def places(engine: Engine, platform: Platform) -> list[Place]:
@@ -38,7 +39,7 @@ def places(engine: Engine, platform: Platform) -> list[Place]:
         "podman": Place(Path("/etc/containers/certs.d"), True, "Podman"),
         "podman-rootless": Place(config / "containers/certs.d", False, "Podman"),
     }.get(engine.kind)
-    return [mine, system] if system else [mine]
+    return [msgspec.structs.replace(mine, spare=True), *([system] if system else [])]
 
 
 def folders(platform: Platform) -> tuple[Path, ...]:

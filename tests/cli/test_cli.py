@@ -271,6 +271,27 @@ def test_a_runner_file_that_the_runner_refuses(fake: FakeHost) -> None:
     assert b"certs.d" not in fake.files[path]
 
 
+def test_a_home_that_cannot_be_written_stops_nobody_whose_engine_reads_elsewhere(fake: FakeHost) -> None:
+    fake.closed.add(Path("/home/dev/.docker"))
+    gdkreg("reconfigure")
+    said = (
+        "/home/dev/.docker/certs.d/registry.test:5000/ca.crt cannot be written, so the runner and Docker Desktop will not trust"
+    )
+    text = gdkreg("trust-docker-registry", "--dry-run").output
+    assert said in text
+    assert "make folder" not in text
+    text = gdkreg("trust-docker-registry").output
+    assert said in text
+    assert "registry.test:5000 is trusted" in text
+    assert fake.files[ROOT / "registry" / "buildkitd.toml"]
+    assert not any(".docker" in str(path) for path in fake.infos)
+    assert "Nothing to do" in gdkreg("reconfigure").output
+    assert said in gdkreg("status").output
+    fake.closed.clear()
+    gdkreg("reconfigure")
+    assert said not in gdkreg("status").output
+
+
 def test_a_checkout_shows_nothing_of_what_is_made(fake: FakeHost) -> None:
     exclude = ROOT / ".git/info/exclude"
     fake.put(exclude, "*.swp\n")
