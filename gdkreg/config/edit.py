@@ -13,6 +13,7 @@ import yaml
 
 from gdkreg.config import example, layout
 from gdkreg.config.layout import Block
+from gdkreg.config.proven import GONE, by_hand, compose, dump, prove, rows, shape
 from gdkreg.config.source import KeyPath, parse
 from gdkreg.errors import ConfigError
 
@@ -25,7 +26,7 @@ def set_value(path: Path, text: str, key: KeyPath, value: Any) -> str:
     Raises `ConfigError` where the block is written in a way that cannot be edited safely.
     """
     edited = _set(path, text, key, value)
-    _prove(text, edited, key, value, _shape(layout.compose(_dump(value))))
+    prove(text, edited, key, value, shape(layout.compose(dump(value))))
     return edited
 
 
@@ -38,7 +39,7 @@ def set_list(path: Path, text: str, key: KeyPath, items: list[Any]) -> str:
     if node is None or layout.is_empty(node):
         return set_list(path, set_value(path, text, key, []), key, items)
     if name is None or not isinstance(node, yaml.SequenceNode):
-        raise _by_hand(key, items)
+        raise by_hand(key, items)
     have = _values(path, text, key)
     if have == items:
         return text
@@ -49,21 +50,21 @@ def set_list(path: Path, text: str, key: KeyPath, items: list[Any]) -> str:
     if node.flow_style and (flow or node.value):
         splices = _flow_items(node, cut, fresh)
     elif node.flow_style:
-        rows = _rows(fresh, name.start_mark.column + 2, layout.eol(text))
+        put = rows(fresh, name.start_mark.column + 2, layout.eol(text))
         end = layout.line_end(text, node.end_mark.index)
-        splices = [(*_with_blanks(text, node), ""), (end, end, rows)]
+        splices = [(*_with_blanks(text, node), ""), (end, end, put)]
     else:
         splices = _block_items(text, name, node, cut, fresh)
     edited = _spliced(text, splices)
     _, node, _ = _find(edited, key)
     if _values(path, edited, key) != items:
-        raise _by_hand(key, items)
-    _prove(text, edited, key, items, _shape(node))
+        raise by_hand(key, items)
+    prove(text, edited, key, items, shape(node))
     return edited
 
 
 def _set(path: Path, text: str, key: KeyPath, value: Any) -> str:
-    root = _compose(text, key, value)
+    root = compose(text, key, value)
     if root is not None and not isinstance(root, yaml.MappingNode) and not layout.is_empty(root):
         raise ConfigError(f"{path}:1: expected keys and values")
     block = layout.block(text, None, root)
@@ -80,7 +81,7 @@ def _set(path: Path, text: str, key: KeyPath, value: Any) -> str:
         if layout.is_empty(node) and isinstance(node, yaml.ScalarNode) and block.flow:
             return _replace(text, node, key, _nested(key[depth + 1 :], value))
         if not isinstance(node, yaml.MappingNode) and not layout.is_empty(node):
-            raise _by_hand(key, value)
+            raise by_hand(key, value)
         block = layout.block(text, name, node, flow=block.flow)
     return text
 
@@ -91,7 +92,7 @@ def _add(path: Path, text: str, block: Block, key: KeyPath, depth: int, value: A
     wanted = _nested(rest, value)
     if block.flow:
         assert block.node is not None
-        pair = f"{_dump(part)}: {_dump(wanted)}"
+        pair = f"{dump(part)}: {dump(wanted)}"
         if not block.pairs:
             at = block.node.start_mark.index + 1
             return text[:at] + pair + text[at:]
@@ -104,7 +105,7 @@ def _add(path: Path, text: str, block: Block, key: KeyPath, depth: int, value: A
         body, inline = comment.body.split(" #")[0].rstrip(), not comment.value or comment.value.startswith("#")
         is_starter = bool(starter) and f"# {body}" == starter[-1].strip()
         is_block = bool(rest) and inline and any(item.key for item in own)
-        is_value = not own and (is_starter or body == f"{part}: {_dump(wanted)}") and not (rest and inline)
+        is_value = not own and (is_starter or body == f"{part}: {dump(wanted)}") and not (rest and inline)
         if is_block or is_value:
             bare = " " * block.column + text[comment.start : comment.end].lstrip(" ").removeprefix("#").lstrip(" ")
             return _set(path, text[: comment.start] + bare + text[comment.end :], key, value)
@@ -117,13 +118,13 @@ def _add(path: Path, text: str, block: Block, key: KeyPath, depth: int, value: A
 
 def _replace(text: str, node: yaml.Node, key: KeyPath, value: Any) -> str:
     if isinstance(node, yaml.CollectionNode) and not node.flow_style:
-        raise _by_hand(key, value)
+        raise by_hand(key, value)
     start, end = node.start_mark.index, node.end_mark.index
     if start == end:  # `key:` with nothing behind it
-        return f"{text[:start]} {_dump(value)}{text[start:]}"
+        return f"{text[:start]} {dump(value)}{text[start:]}"
     if isinstance(node, yaml.ScalarNode) and node.style in {"|", ">"}:
         end = start + len(text[start:end].rstrip())
-    return text[:start] + _dump(value) + text[end:]
+    return text[:start] + dump(value) + text[end:]
 
 
 def _without(text: str, key: KeyPath, name: yaml.Node | None, node: yaml.Node | None, *, flow: bool) -> str:
@@ -144,7 +145,7 @@ def _without(text: str, key: KeyPath, name: yaml.Node | None, node: yaml.Node | 
     if not flow and starter and text[:start].rstrip("\r\n").endswith(starter[-2]):
         splices[0] = (*splices[0][:2], starter[-1] + layout.eol(text))
     edited = _spliced(text, splices)
-    _prove(text, edited, key, _GONE, None)
+    prove(text, edited, key, GONE, None)
     return edited
 
 
@@ -159,7 +160,7 @@ def _flow_items(node: yaml.SequenceNode, cut: tuple[int, int], fresh: list[Any])
     """A list in brackets with some items in the place of others."""
     spans = [(item.start_mark.index, item.end_mark.index) for item in node.value]
     first, last = cut
-    put = ", ".join(_dump(item) for item in fresh)
+    put = ", ".join(dump(item) for item in fresh)
     if first == last:  # nothing goes
         if not spans:
             return [(node.start_mark.index + 1, node.start_mark.index + 1, put)]
@@ -175,11 +176,11 @@ def _flow_items(node: yaml.SequenceNode, cut: tuple[int, int], fresh: list[Any])
 def _block_items(text: str, name: yaml.Node, node: yaml.SequenceNode, cut: tuple[int, int], fresh: list[Any]) -> list[Splice]:
     """A list with an item a line with some items in the place of others; the comments between them stay."""
     spans, (first, last), end = layout.items(text, name, node), cut, layout.eol(text)
-    rows = _rows(fresh, node.start_mark.column, end)
+    put = rows(fresh, node.start_mark.column, end)
     at = spans[first][0] if first < len(spans) else spans[-1][1]
-    if rows and at and text[at - 1] not in "\r\n":
-        rows = end + rows
-    return [(at, at, rows), *((*span, "") for span in spans[first:last])]
+    if put and at and text[at - 1] not in "\r\n":
+        put = end + put
+    return [(at, at, put), *((*span, "") for span in spans[first:last])]
 
 
 def _spliced(text: str, splices: list[Splice]) -> str:
@@ -196,7 +197,7 @@ def _with_blanks(text: str, node: yaml.Node) -> tuple[int, int]:
 
 def _find(text: str, key: KeyPath, *, value: bool = False) -> tuple[yaml.Node | None, yaml.Node | None, bool]:
     """A key's name and value, and whether it stands in braces; with `value` the value in the place of the name."""
-    name, node, flow = None, _compose(text, key, None), False
+    name, node, flow = None, compose(text, key, None), False
     for part in key:
         flow = flow or (isinstance(node, yaml.MappingNode) and bool(node.flow_style))
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
@@ -210,7 +211,7 @@ def _values(path: Path, text: str, key: KeyPath) -> list[Any]:
     try:
         place: Any = parse(path, text.encode()).values
     except ConfigError:
-        raise _by_hand(key, _GONE) from None
+        raise by_hand(key, GONE) from None
     for part in key:
         place = place[part]
     return list(place)
@@ -223,95 +224,6 @@ def _nested(key: KeyPath, value: Any) -> Any:
 
 
 def _lines(key: KeyPath, value: Any, indent: int, eol: str) -> str:
-    rows = [f"{' ' * (indent + 2 * depth)}{_dump(part)}:" for depth, part in enumerate(key)]
-    rows[-1] += f" {_dump(value)}"
+    rows = [f"{' ' * (indent + 2 * depth)}{dump(part)}:" for depth, part in enumerate(key)]
+    rows[-1] += f" {dump(value)}"
     return eol.join(rows) + eol
-
-
-def _rows(items: list[Any], indent: int, eol: str) -> str:
-    if not items:
-        return ""
-    dumped = yaml.dump(items, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
-    return "".join(f"{' ' * indent}{line}{eol}" for line in dumped.split("\n")[:-1])
-
-
-def _dump(value: Any) -> str:
-    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, sort_keys=False, allow_unicode=True, width=float("inf"))
-    return text.removesuffix("\n").removesuffix("\n...")
-
-
-class _Dumper(yaml.SafeDumper):
-    """Every value on one line, and none as a reference to another."""
-
-    def ignore_aliases(self, _: Any) -> bool:
-        return True
-
-    def _text(self, data: str) -> yaml.Node:
-        plain = data.isprintable()
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style=None if plain else '"')
-
-
-_Dumper.add_representer(str, _Dumper._text)
-
-
-def _by_hand(key: KeyPath, value: Any) -> ConfigError:
-    fix = f"take {'.'.join(key)} out by hand" if value is _GONE else f"write {key[-1]}: {_dump(value)} there by hand"
-    return ConfigError(f"{'.'.join(key)}: this part of gdk.yml cannot be edited safely", fix=fix)
-
-
-_GONE = object()
-_EMPTY = ("tag:yaml.org,2002:null", "")
-
-
-def _compose(text: str, key: KeyPath, value: Any) -> yaml.Node | None:
-    try:
-        return layout.compose(text)
-    except (yaml.YAMLError, RecursionError):
-        raise _by_hand(key, value) from None
-
-
-def _prove(before: str, after: str, key: KeyPath, value: Any, shape: Any) -> None:
-    """The edit did what was asked and nothing else, or it is not made. `shape` is that of the value."""
-    wanted = _shape(_compose(before, key, value))
-    wanted = wanted if isinstance(wanted, dict) else {}
-    place = wanted
-    for part in key[:-1]:
-        name = _name(place, part)
-        if not isinstance(place.get(name), dict):
-            place[name] = {}
-        place = place[name]
-    if value is _GONE:
-        del place[_name(place, key[-1])]
-    else:
-        place[_name(place, key[-1])] = shape
-    try:
-        yaml.compose(after, Loader=yaml.SafeLoader)  # every alias has its anchor still
-        got = _shape(layout.compose(after))
-    except (yaml.YAMLError, RecursionError):
-        raise _by_hand(key, value) from None
-    if _full(got) != _full(wanted):
-        raise _by_hand(key, value)
-
-
-def _shape(node: yaml.Node | None) -> Any:
-    """What a node says, comparable: not what it becomes, since GDK's own blocks may hold tags that only Ruby knows."""
-    if isinstance(node, yaml.MappingNode):
-        return {_frozen(_shape(name)): _shape(value) for name, value in node.value}
-    if isinstance(node, yaml.SequenceNode):
-        return [_shape(item) for item in node.value]
-    return (node.tag, node.value) if node is not None else _EMPTY
-
-
-def _frozen(shape: Any) -> Any:
-    return shape if isinstance(shape, tuple) else repr(shape)
-
-
-def _name(place: dict[Any, Any], part: str) -> Any:
-    return next((name for name in place if name[1] == part), ("tag:yaml.org,2002:str", part))
-
-
-def _full(shape: Any) -> Any:
-    """Without the blocks that hold nothing: null says the same."""
-    if isinstance(shape, dict):
-        return {name: full for name, below in shape.items() if (full := _full(below)) is not None} or None
-    return None if shape == _EMPTY else shape

@@ -16,6 +16,7 @@ from gdkreg.plan.ledger import Entry
 from gdkreg.plan.reconcile import Note, foreign
 from gdkreg.resources import runner_text
 from gdkreg.resources.owned import FileState, OwnedFiles
+from gdkreg.resources.runner_lists import WrongValueError
 from gdkreg.resources.runner_text import Seen, Wanted
 
 
@@ -46,7 +47,7 @@ def why_not(path: Path, host: HostReader) -> str:
     try:
         text = (host.read(path, as_root=True) or b"").decode()
         seen = runner_text.patch(text, Wanted("/x:/y", {}))[1]
-    except runner_text.WrongValueError as error:
+    except WrongValueError as error:
         return f"{path}:{error.line}: {error.what}, which the runner refuses too"
     except (GdkregError, UnicodeDecodeError):
         seen = []
@@ -75,7 +76,7 @@ class RunnerConfig(msgspec.Struct, frozen=True):
             return [ForgetFile(path=self.path, reason="it is gone")] if state.owned and not present else []
         try:
             return self._patch(state) if present else self._remove(state)
-        except runner_text.WrongValueError as error:
+        except WrongValueError as error:
             if present and not self.named:
                 return []
             raise ConfigError(f"{self.path}:{error.line}: {error.what}", why="the runner refuses it too", fix=error.fix) from None

@@ -9,8 +9,6 @@ from __future__ import annotations
 import copy
 import difflib
 import functools
-import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +17,8 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Array, Table
 
-from gdkreg.errors import ConfigError, GdkregError
+from gdkreg.errors import GdkregError
+from gdkreg.resources.runner_lists import refuse_wrong
 
 DOCKER_EXECUTORS = frozenset({"docker", "docker+machine", "docker-autoscaler", "docker-windows"})
 CERTS_D = "/etc/docker/certs.d"
@@ -43,14 +42,6 @@ class Seen(msgspec.Struct, frozen=True):
     patched: bool
 
 
-class WrongValueError(ConfigError):
-    """A value that the runner itself refuses; `line` is where it stands."""
-
-    def __init__(self, line: int, key: str, problem: str, fix: str) -> None:
-        super().__init__(f"{key}: {problem}", fix=fix)
-        self.line = line
-
-
 def patch(text: str, wanted: Wanted) -> tuple[str, list[Seen]]:
     """The file with every Docker runner brought to what is wanted, and what runners there are.
 
@@ -70,7 +61,7 @@ def _patched(text: str, mount: str, hosts: tuple[tuple[str, str], ...], pull_pol
         seen.append(Seen(name, executor, docker))
         if docker:
             table = _docker_table(runner)
-            _refuse_wrong(table, text, index)
+            refuse_wrong(table, text, index)
             _put(table, "volumes", _with_mount(_strings(table.get("volumes")), mount))
             _put(table, "extra_hosts", _with_hosts(_strings(table.get("extra_hosts")), dict(hosts)))
             if pull_policy and table.get("pull_policy") != pull_policy:
@@ -221,30 +212,6 @@ def _docker_table(runner: Any) -> Any:
     if not isinstance(runner["docker"], Mapping):
         raise GdkregError("runners.docker is not a table", fix="see the documentation of GitLab Runner")
     return runner["docker"]
-
-
-def _refuse_wrong(table: Any, text: str, number: int) -> None:
-    """The runner reads what we write to as lists of texts, and refuses its whole file for anything else."""
-    for key in ("volumes", "extra_hosts"):
-        value = table.get(key)
-        if value is None or (isinstance(value, (list, Array)) and all(isinstance(item, str) for item in value)):
-            continue
-        single = [str(value)] if isinstance(value, str) else []
-        fix = f"write {key} = {json.dumps(single or ['…'], ensure_ascii=False)} there"
-        found = "text" if single else "something else"
-        raise WrongValueError(_line_of(text, number, key), f"runners.docker.{key}", f"expected a list of texts, got {found}", fix)
-
-
-def _line_of(text: str, number: int, key: str) -> int:
-    """The line of a key of the runner with this number; else the runner's first one."""
-    runner, first = 0, 1
-    for at, line in enumerate(text.splitlines(), start=1):
-        if re.match(r"\s*\[\[\s*runners\s*\]\]", line):
-            runner += 1
-            first = at if runner == number else first
-        elif (runner == number or not runner) and re.search(rf"(?:^|[\s{{.,\"']){key}[\"']?\s*=", line.split("#")[0]):
-            return at
-    return first
 
 
 def _strings(value: Any) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdkreg.config import schema, values
@@ -151,11 +151,11 @@ def test_no_value_is_taken_in_silence_that_cannot_be_meant(fake: FakeHost, text:
 
 
 def test_every_text_of_the_schema_has_a_rule() -> None:
-    from gdkreg.config import settings
+    from gdkreg.config import checks
 
     blocks = (schema.GdkYml, schema.Registry, schema.Runner, schema.AutoDevops, schema.User)
     for block in blocks:
-        kinds = settings._kinds(block)
+        kinds = checks.kinds(block)
         for name, hint in block.__annotations__.items():
             takes_text = re.search(r"\bstr\b", hint.split(",")[0]) is not None and "dict" not in hint
             assert (name in kinds) == takes_text, f"{block.__name__}.{name}"
@@ -285,6 +285,7 @@ def test_every_key_has_a_value(fake: FakeHost) -> None:
 texts = st.text(alphabet="abcdefghijklmnop:-[]{}#'\"\n\t 0123456789.&*!|>%@`\x00é", max_size=80)
 
 
+@settings(deadline=None)
 @given(texts)
 def test_whatever_stands_there_is_settings_or_one_error(text: str) -> None:
     host = FakeHost()
