@@ -144,6 +144,15 @@ def test_a_commented_block_is_uncommented_with_the_key_alone() -> None:
     assert put(OWN, "runner.enabled", True) == OWN.replace("# runner:\n#   enabled", "runner:\n  enabled")
 
 
+@pytest.mark.parametrize("comment", ["  # port: 5000", "  #port: 5000", "#  port: 5000", "#   port: 5000"])
+def test_a_comment_is_known_however_it_was_put(comment: str) -> None:
+    text = f"# port: 3000\nregistry:\n  enabled: true\n{comment}\n# end\n"
+    assert put(text, "registry.port", 5001) == text.replace(comment, "  port: 5001")
+    assert put(text, "port", 3001) == text.replace("# port: 3000\n", "port: 3001\n")
+    below = put(text, "registry.host", "a.test")
+    assert below == text.replace("# end", "  host: a.test\n# end")
+
+
 @pytest.mark.parametrize(
     ("text", "key", "value", "wanted"),
     [
