@@ -192,6 +192,19 @@ def test_what_an_alias_stands_for_is_not_changed_with_it() -> None:
     assert put("b: &b\n  port: 1\nregistry:\n  <<: *b\n", "registry.port", 2).endswith("  <<: *b\n  port: 2\n")
 
 
+def test_an_edit_that_would_change_another_value_is_refused() -> None:
+    with pytest.raises(ConfigError, match="cannot be edited safely"):
+        put("a: |\n  no line end behind this", "port", 1)  # the line end that the new key needs would be one more of a's
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"registry:\n  users: [{{name: a, password: '{HASH}'}}] # u\n", f"registry: {{users: [{{name: a, password: '{HASH}'}}]}}\n"],
+)
+def test_a_list_that_says_so_already_stays(text: str) -> None:
+    assert users(text, lambda have: have) == text
+
+
 LIST = f"""\
 registry:
   users: # ours
