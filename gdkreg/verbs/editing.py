@@ -101,13 +101,15 @@ def _edit(
 
     def plan(preview: Preview) -> list[Step]:
         before = preview.read(path) or b""
-        parse(path, before)
+        _holds(root, path, before)
         bom = _BOM if before.startswith(_BOM) else b""
         after = bom + change(path, before.decode("utf-8-sig")).encode()
-        if (wrong := _wrong(root, path, after)) is not None:
-            raise wrong if after == before else _where_it_was_said(command, key, wrong, _wrong(root, path, before))
         if after == before:
             return []
+        try:
+            _holds(root, path, after)
+        except BadValueError as error:
+            raise _of_the_command_line(command, key, error) from None
         info = root.host.info(path.resolve()) if root.host.info(path) else None
         mode = info.mode if info else 0o644
         return [Step("gdk.yml", WriteFile(path=path, content=after, reason=reason, before=before, mode=mode, release=True))]
@@ -115,22 +117,13 @@ def _edit(
     return Work(root, command, listener, bare=True).carry_out(plan, dry_run=dry_run)
 
 
-def _wrong(root: Root, path: Path, content: bytes) -> ConfigError | None:
-    """What is wrong with a gdk.yml of that content."""
-    try:
-        settings.resolve(root.path, *settings.filled(parse(path, content), root.host))
-    except ConfigError as error:
-        return error
-    return None
+def _holds(root: Root, path: Path, content: bytes) -> None:
+    """Raises `ConfigError` for a gdk.yml of that content that does not hold."""
+    settings.resolve(root.path, *settings.filled(parse(path, content), root.host))
 
 
-def _where_it_was_said(command: str, key: KeyPath, wrong: ConfigError, before: ConfigError | None) -> ConfigError:
-    """What stood in gdk.yml before points there; what only the command line says points at that, not at an unwritten line."""
-    if not isinstance(wrong, BadValueError):
-        return before or wrong
-    its_own = wrong.key[: len(key)] == key
-    if not its_own and isinstance(before, BadValueError) and (before.key, before.problem) == (wrong.key, wrong.problem):
-        return before
+def _of_the_command_line(command: str, key: KeyPath, wrong: BadValueError) -> ConfigError:
+    """gdk.yml held before, so what is wrong was said on the command line, and stands in no line of gdk.yml."""
     return ConfigError(
         f"{'.'.join(wrong.key)}: {wrong.problem}",
         why=f"{command} was told so on the command line; gdk.yml is as it was",
