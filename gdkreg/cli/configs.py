@@ -32,25 +32,23 @@ def get(key: Key, root_dir: RootDir = None, json: Json = False) -> None:
     Example: gdkreg config get registry.port
     """
     from gdkreg.config.public import shown
-    from gdkreg.config.settings import flatten
+    from gdkreg.config.settings import known_keys, lookup
 
     settings = _load(root_dir)
-    values = dict(flatten(settings))
-    if key not in values:
-        block = {name.removeprefix(key + "."): shown(name, value) for name, value in values.items() if name.startswith(key + ".")}
-        if not block:
-            from gdkreg.verbs.editing import no_such_key
+    try:
+        value = lookup(settings, key)
+    except KeyError:
+        from gdkreg.verbs.editing import no_such_key
 
-            raise no_such_key(key, list(values))
-        if json:
-            _told(settings, "config get", key=key, value=block)
-        else:
-            out.table([[name, _text(value)] for name, value in block.items()])
-        return
+        raise no_such_key(key, known_keys()) from None
+    if isinstance(value, dict):
+        value = {name: shown(f"{key}.{name}", below) for name, below in value.items()}
     if json:
-        _told(settings, "config get", key=key, value=values[key])
+        _told(settings, "config get", key=key, value=value)
+    elif isinstance(value, dict) and not key.startswith("registry.config"):
+        out.table([[name, _text(below)] for name, below in value.items()])
     else:
-        out.line(_text(values[key]))
+        out.line(_text(value))
 
 
 @configs.command("list")
