@@ -66,7 +66,10 @@ def spawn(
         os.close(fd)
     assert process.stdin is not None
     try:
-        record(Running(process.pid, start_time(process.pid), digest))
+        began = start_time(process.pid)
+        if not began:
+            raise OSError(errno.ESRCH, "it cannot be seen; is /proc mounted?")
+        record(Running(process.pid, began, digest))
         process.stdin.write(b"go\n")
     finally:
         process.stdin.close()
