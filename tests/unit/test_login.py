@@ -14,7 +14,7 @@ from gdkreg.errors import GdkregError
 from gdkreg.host.base import Completed
 from gdkreg.registry import login as clients
 from tests.fakes import FakeHost
-from tests.servers import Answer, Asked, serving
+from tests.servers import Answer, serving
 from tests.unit.conftest import ROOT
 
 GDK_YML = """\
@@ -49,7 +49,12 @@ class Client:
 
 
 def log_in(
-    host: FakeHost, monkeypatch: pytest.MonkeyPatch, result: Completed, client: str = "docker", folder: Path | None = None, **more: Any
+    host: FakeHost,
+    monkeypatch: pytest.MonkeyPatch,
+    result: Completed,
+    client: str = "docker",
+    folder: Path | None = None,
+    **more: Any,
 ) -> tuple[str, Client]:
     """A login at a realm that knows everybody, or answers `realm`."""
     realm = more.get("realm", Answer(200, {"token": "t"}))
@@ -127,9 +132,7 @@ def test_a_realm_that_is_broken_is_no_wrong_password(fake: FakeHost, monkeypatch
         (None, ""),
     ],
 )
-def test_a_broken_helper_is_named(
-    fake: FakeHost, monkeypatch: pytest.MonkeyPatch, said: str, config: object, named: str
-) -> None:
+def test_a_broken_helper_is_named(fake: FakeHost, monkeypatch: pytest.MonkeyPatch, said: str, config: object, named: str) -> None:
     if config is not None:
         fake.put(HOME / ".docker/config.json", json.dumps(config))
     found = refused(fake, monkeypatch, result=Completed(1, "", f"first\n{said}\n"))
