@@ -164,7 +164,7 @@ def test_root_makes_files_for_whom_the_folder_belongs_to(fake: FakeHost) -> None
     fake.put(ROOT / "theirs", "x")
     fake.infos[ROOT / "theirs"] = FileInfo("file", 0o600, 7, 8)
     fake.infos[ROOT] = FileInfo("folder", 0o755, 1000, 1001)
-    made = [write(A), MakeFolder(path=ROOT / "d", reason="why"), write(ROOT / "theirs", before=b"x")]
+    made: list[Action] = [write(A), MakeFolder(path=ROOT / "d", reason="why"), write(ROOT / "theirs", before=b"x")]
     given = [write(ROOT / "b", owner=(5, 6)), write(ROOT / "c", owner=(-1, -1))]
     unwritten(fake, "thing", *made, *given, MakeFolder(path=ROOT / "e", reason="why", owner=(5, 6)), write(Path("/etc/new")))
 
@@ -209,7 +209,7 @@ def test_addresses_are_no_paths_and_services_no_logins(fake: FakeHost) -> None:
     start = Control(service="registry", verb="start", reason="why", after="running")
     login = Control(service="docker", verb="login", reason="why", after="in")
     logout = Control(service="docker", verb="logout", reason="why", before="in")
-    passing = [Control(service="x", verb=verb, reason="why") for verb in ("pull", "prove")]  # type: ignore[arg-type]
+    passing = [Control(service="x", verb=verb, reason="why") for verb in ("pull", "prove")]
     items = run(fake, command(), start, *passing, login, logout)
     assert [item.status for item in items] == ["done"] * 6
     assert [item.detail for item in items] == ["", "start", "pull", "prove", "login", "logout"]
