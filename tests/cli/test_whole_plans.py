@@ -1,4 +1,4 @@
-"""Whole runs as a user sees them: each line that is told, each command, each file's mode and owner; then `down`, and nothing is left.
+"""Whole runs as a user sees them: each line told, each command, each file's mode and owner; then `down`, and nothing is left.
 
 `#` marks what is done as root, ID stands for the root's name.
 """
@@ -222,8 +222,8 @@ def test_trust(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nobody_to_ask_and_nothing_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
     """At 127.0.0.1, without TLS and without tokens, little is left to do."""
     host = machine()
-    plain = "hostname: localhost\nregistry:\n  enabled: true\n  self_signed: false\n  auth_enabled: false\n  listen_address: 127.0.0.1\n"
-    host.put(ROOT / "gdk.yml", plain)
+    keys = ("enabled: true", "self_signed: false", "auth_enabled: false", "listen_address: 127.0.0.1")
+    host.put(ROOT / "gdk.yml", "hostname: localhost\nregistry:\n" + "".join(f"  {key}\n" for key in keys))
     before, told = dict(host.infos), Told(host, monkeypatch)
     assert told.run("reconfigure") == [line for line in IN_THE_ROOT if "registry_host" not in line and "first_user" not in line]
     told.run("down", "--yes")
