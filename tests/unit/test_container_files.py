@@ -147,10 +147,7 @@ def test_owners_that_gdkreg_does_not_write(ready: FakeHost, before: str, after: 
 
 
 def test_a_change_of_owner_is_taken_back_where_it_was_made(ready: FakeHost) -> None:
-    entry = Entry(
-        run="r", seq=1, command="up", resource="c", kind="owner", target="@/registry/storage", before="7:8", after="1:2"
-    )
-    (action,) = copies(ready).back(given(before, after), ready)
+    (action,) = copies(ready).back(given("7:8", "1:2"), ready)
     assert isinstance(action, RunCommand)
     assert (action.argv[2], action.fact.before, action.fact.after) == ("7:8", "1:2", "7:8")
     assert Path(action.fact.target) == STORAGE
