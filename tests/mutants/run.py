@@ -109,6 +109,7 @@ def main() -> int:
     """Arguments: the size of the sample, the seed, and rooms if not all."""
     size, seed = int(sys.argv[1]), int(sys.argv[2])
     rooms = sys.argv[3:] or ROOMS
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the copy and the running tests go, too
     with tempfile.TemporaryDirectory(prefix="gdkreg-mutants-") as folder:
         copy = copied(Path(folder).resolve() / "copy")
         chosen = sample([path for room in rooms for path in (copy / "gdkreg" / room).glob("*.py")], size, seed)
