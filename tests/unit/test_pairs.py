@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from gdkreg.errors import GdkregError
-from gdkreg.host.base import Platform
+from gdkreg.host.base import Platform, digest
 from gdkreg.plan.actions import Action, MakeFolder, RemoveFile, RunCommand, WriteFile, target
 from gdkreg.plan.ledger import Entry
 from gdkreg.resources import persist, x509
@@ -115,6 +115,20 @@ def test_a_token_key_stays_unless_it_was_another_roots(fake: FakeHost) -> None:
     assert len(plan(fake, token("f" * 16))) == 2
     apply(fake, token("f" * 16))
     assert fake.files[ROOT / "localhost.key"] != key
+
+
+@pytest.mark.parametrize(("purpose", "rsa", "stays"), [("token", True, True), ("token", False, False), ("tls", True, False)])
+def test_only_a_key_that_signs_tokens_stays(fake: FakeHost, purpose: str, rsa: bool, stays: bool) -> None:
+    """The certificate is made anew, for it is of another name; so is a key, unless tokens that it signed are still about."""
+    pair = x509.self_signed(TOKEN_KEY if rsa else x509.new_tls_key(), "x", ("x",), 365, ID)
+    owned = files(fake, "registry_host.crt")
+    for path, content in ((KEY, pair.key), (CERTIFICATE, pair.certificate)):
+        fake.put(path, content, 0o600)
+        entry = {"run": "r", "seq": len(owned.journal.entries), "command": "up", "resource": "registry_host.crt", "kind": "file"}
+        owned.journal.note(msgspec.convert({**entry, "target": f"@/{path.name}", "after": digest(content)}, Entry))
+    resource = Certificate("registry_host", purpose, "r.test", NAMES, 365, ROOT, ID, owned)  # type: ignore[arg-type]
+    written = [action.path for action in plan(fake, resource) if isinstance(action, WriteFile)]
+    assert written == ([CERTIFICATE] if stays else [KEY, CERTIFICATE])
 
 
 def test_jwks_in_words(fake: FakeHost) -> None:
