@@ -217,8 +217,8 @@ def test_a_rootless_engine_gets_all_the_folders_above(with_certificate: FakeHost
 def test_how_trust_stands(with_certificate: FakeHost) -> None:
     host = with_certificate
 
-    def said(**options: bool) -> str:
-        found = resource(host, **options)
+    def said(*, wanted: bool = True) -> str:
+        found = resource(host, wanted=wanted)
         return found.notes(found.inspect(host))[0].text
 
     system = "/etc/docker/certs.d/registry.test:5000/ca.crt"
