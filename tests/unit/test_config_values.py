@@ -192,3 +192,32 @@ def test_where_the_registry_and_its_realm_are(keys: str, authority: str, realm: 
     host.put(ROOT / "gdk.yml", f"hostname: gdk.test\nregistry: {keys}\n")
     found = load(ROOT, host)
     assert (found.authority, found.realm) == (authority, realm)
+
+
+@pytest.mark.parametrize(
+    ("keys", "name", "value"),
+    [
+        ("{}", "host", "gdk.test"),
+        ("{host: r.test}", "host", "r.test"),
+        ("{}", "listen_address", "127.0.0.1"),
+        ("{listen_address: 172.16.123.1}", "tunnel_host", "172.16.123.1"),
+        ("{tunnel_host: t.test}", "tunnel_host", "t.test"),
+        ("{}", "api_host", "gdk.test"),
+        ("{host: r.test}", "api_host", "gdk.test"),
+        ("{api_host: a.test}", "api_host", "a.test"),
+        ("{port: 5005}", "external_port", 5005),
+        ("{port: 5005, external_port: 443}", "external_port", 443),
+        ("{}", "auth_port", 5001),
+        ("{port: 5001}", "auth_port", 5002),
+        ("{auth_port: 7000}", "auth_port", 7000),
+        ("{}", "restart_policy", "no"),
+        ("{persist: true}", "restart_policy", "unless-stopped"),
+        ("{persist: true, restart_policy: always}", "restart_policy", "always"),
+        ("{persist: true}", "persist", True),
+        ("{}", "persist", False),
+    ],
+)
+def test_what_a_key_is_where_nothing_is_said(keys: str, name: str, value: object) -> None:
+    host = FakeHost()
+    host.put(ROOT / "gdk.yml", f"hostname: gdk.test\nregistry: {keys}\n")
+    assert getattr(load(ROOT, host).registry, name) == value
