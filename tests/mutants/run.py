@@ -22,7 +22,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -44,8 +43,17 @@ def copied(to: Path) -> Path:
     return to
 
 
-def pytest_in(copy: Path, *words: str, seconds: float | None = None) -> tuple[int | None, str]:
-    """pytest on the copy's code: the exit code, None where it did not end in time, and what it said."""
+def pytest_in(copy: Path, *words: str, seconds: int = 0) -> tuple[int | None, str]:
+    """pytest on the copy's code: the exit code, None where it did not end in time, and what it said.
+
+    It may take so many seconds of the processor, whose share a busy machine makes small, and ten times as many by the clock.
+    """
+
+    def bounded() -> None:
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+        if seconds:
+            resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words]
     env = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "GDKREG_FIRST": str(copy / "first")}
     with tempfile.TemporaryFile("w+") as said:
@@ -57,10 +65,10 @@ def pytest_in(copy: Path, *words: str, seconds: float | None = None) -> tuple[in
             stdout=said,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY)),
+            preexec_fn=bounded,
         )
         try:
-            code: int | None = running.wait(seconds)
+            code: int | None = running.wait(10 * seconds or None)
         except subprocess.TimeoutExpired:
             code = None
         finally:
@@ -89,7 +97,7 @@ def reach(copy: Path) -> Reach:
     return {key: sorted(set(tests), key=lambda name: size[name]) for key, tests in found.items()}
 
 
-def outcome(copy: Path, breakage: Breakage, found: Reach, seconds: float) -> tuple[str, list[str]]:
+def outcome(copy: Path, breakage: Breakage, found: Reach, seconds: int) -> tuple[str, list[str]]:
     """Who noticed, "" where nobody did; and the breakage as the lines of a diff."""
     whole = breakage.path.read_text()
     broken = breakage.apply(whole)
@@ -106,7 +114,7 @@ def outcome(copy: Path, breakage: Breakage, found: Reach, seconds: float) -> tup
     finally:
         breakage.path.write_text(whole)
     diff = list(difflib.unified_diff(whole.splitlines(), broken.splitlines(), f"a/{name}", f"b/{name}", lineterm="", n=2))
-    if code is None:
+    if code is None or code < 0:
         return "out of time", diff
     first = re.search(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
     return (first[1] if first else f"pytest ended with {code}") if code else "", diff
@@ -121,9 +129,8 @@ def main() -> int:
         copy = copied(Path(folder).resolve() / "copy")
         chosen = sample([path for room in rooms for path in (copy / "gdkreg" / room).glob("*.py")], size, seed)
         print("running the quick tests once on the code as it is", flush=True)
-        began = time.monotonic()
         found = reach(copy)
-        seconds = 60 + 3 * (time.monotonic() - began)
+        seconds = 10 + 2 * int(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime)
         survivors = []
         for number, breakage in enumerate(chosen, 1):
             noticed, diff = outcome(copy, breakage, found, seconds)

@@ -40,6 +40,7 @@ def test_a_good_token_tells_what_it_grants() -> None:
     (missing,) = inspect(token, BY, [parse("repository:g/p:delete")]).refusals
     assert missing == "missing scope: it does not grant repository:g/p:delete (insufficient_scope)"
     assert inspect(signed(GOOD), BY, [], NOW).seconds_left == 300
+    assert inspect(signed(GOOD | {"exp": 0}), BY, [], NOW).seconds_left == -2000
 
 
 @pytest.mark.parametrize(

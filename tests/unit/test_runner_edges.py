@@ -122,7 +122,12 @@ def test_a_docker_table_that_we_made_goes_and_an_empty_one_of_the_users_stays() 
 
 def test_line_ends_of_each_kind_stay() -> None:
     text = runner(extra='    image = "x"\n    volumes = ["/c"]\n')
-    for model in (text.replace("\n", "\r\n"), text.replace('x"\n', 'x"\r\n'), text.replace("]]\n", "]]\r\n"), text):
+    for model in (
+        text.replace("\n", "\r\n"),
+        text.replace('x"\n', 'x"\r\n'),
+        text.replace("]]\n", "]]\r\n"),
+        text.replace('"]\n', '"]\r\n'),
+    ):
         new = patched(model)
         kept = [line for line in model.split("\n") if "volumes" not in line]
         assert [line for line in new.split("\n") if "volumes" not in line and "extra_hosts" not in line] == kept
