@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 export ROOT
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-builders test-sample test-faults lint format bench example trust-docker-registry clean
+.PHONY: help up down test test-builders test-sample test-faults mutants lint format bench example trust-docker-registry clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,12 @@ test-faults: ## Die at every system call, on full and broken disks, ten commands
 	@support/bootstrap test
 	@$(BIN)/python -m tests.faults.run
 	@$(BIN)/python -m tests.faults.crowd 500
+
+SAMPLE ?= 40
+SEED ?= 1
+mutants: ## Break SAMPLE places of the code (SEED chooses which) and show what the quick tests do not notice
+	@support/bootstrap mutants
+	@$(BIN)/python -m tests.mutants.run $(SAMPLE) $(SEED)
 
 lint: ## Style, types, and gdk.example.yml against the code
 	@support/bootstrap dev

@@ -197,7 +197,7 @@ class Journal:
         """The error for a file that somebody changed after us: with the difference, and the way out."""
         before = None
         with contextlib.suppress(GdkregError):
-            before = self.backup(written) if written and not secret else None
+            before = self.backup(written)
         details = "(contents not shown: a secret)" if secret else diff.unified(str(path), before, now)
         return GdkregError(
             f"{path} was edited after gdkreg wrote it",

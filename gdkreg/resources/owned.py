@@ -185,13 +185,3 @@ class OwnedFiles(msgspec.Struct, frozen=True):
         if not entry.after and not stands:
             return [MakeFolder(path=path, reason="undo", mode=entry.mode, owner=entry.owner, as_root=entry.as_root)]
         return []
-
-    def empty_folders(self, folders: list[Path], host: HostReader, gone: set[Path], *, as_root: bool) -> list[Action]:
-        """The removal of those folders, innermost first, that nothing but what is `gone` by then is in."""
-        made = set(self.journal.folders())
-        actions: list[Action] = []
-        for folder in folders:
-            if folder in made and host.info(folder) and all(folder / name in gone for name in host.entries(folder)):
-                gone.add(folder)
-                actions.append(RemoveFolder(path=folder, reason="empty", as_root=as_root))
-        return actions

@@ -177,13 +177,7 @@ class RegistryConfig(msgspec.Struct, frozen=True):
         if state.secret is not None and not is_pending(state.secret):
             return actions + self.files.write(state.file, self._content(state.secret), reason, mode=0o600)
         preview = self._content(b"made when it is written")
-        return actions + self.files.write(
-            state.file,
-            lambda host: self._content(_secret_of(host, self.settings.root) or b""),
-            reason,
-            mode=0o600,
-            preview=preview,
-        )
+        return actions + self.files.write(state.file, self._made, reason, mode=0o600, preview=preview)
 
     def _made(self, host: HostReader) -> bytes:
         return self._content(_secret_of(host, self.settings.root) or b"")

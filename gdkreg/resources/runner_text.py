@@ -303,6 +303,7 @@ def _mixed(text: str, model: str) -> str:
     for tag, start, stop, from_, to in difflib.SequenceMatcher(a=plain, b=new, autojunk=False).get_opcodes():
         if tag == "equal":
             new[from_:to] = old[start:stop]
-        elif tag == "replace" and stop - start == to - from_:
-            new[from_:to] = [line + ("\r" if old[start + at].endswith("\r") else "") for at, line in enumerate(new[from_:to])]
+        elif tag == "replace":
+            ends = [line.endswith("\r") for line in old[start:stop]] + [False] * (to - from_)
+            new[from_:to] = [line + "\r" * end for line, end in zip(new[from_:to], ends, strict=False)]
     return "\n".join(new)

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.fakes import FakeHost
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing on a busy machine
+hypothesis.settings.load_profile("untimed")
 
 ROOT = Path("/home/dev/gdk")
 

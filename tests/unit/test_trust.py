@@ -211,3 +211,33 @@ def test_an_edited_ca_stops_with_a_diff(with_certificate: FakeHost) -> None:
     assert "+***" in left.details
     apply(host, resource(host, keep=True), present=False)
     assert host.files[Path("/etc/docker/certs.d/registry.test:5000/ca.crt")] == b"EDITED"
+
+
+def test_a_rootless_engine_gets_all_the_folders_above(with_certificate: FakeHost) -> None:
+    host = with_certificate
+    above = [Path("/home/dev/.config"), *(Path("/home/dev/.config") / part for part in ("docker", "docker/certs.d"))]
+    made = [action.path for action in plan(host, resource(host, kind="rootless")) if isinstance(action, MakeFolder)]
+    assert [path for path in made if ".config" in path.parts] == [*above, above[-1] / "registry.test:5000"]
+    apply(host, resource(host, kind="rootless"))
+    apply(host, resource(host, kind="rootless"), present=False)
+    assert above[0] not in host.infos
+
+
+def test_how_trust_stands(with_certificate: FakeHost) -> None:
+    host = with_certificate
+
+    def said(*, wanted: bool = True) -> str:
+        found = resource(host, wanted=wanted)
+        return found.notes(found.inspect(host))[0].text
+
+    system = "/etc/docker/certs.d/registry.test:5000/ca.crt"
+    mine = "/home/dev/.docker/certs.d/registry.test:5000/ca.crt"
+    assert said(wanted=False) == "not asked for"
+    assert said() == f"{mine}, {system} is not registry_host.crt"
+    apply(host, resource(host))
+    assert said() == f"{mine}, {system}"
+    host.put(system, "other")
+    assert said() == f"{system} is not registry_host.crt"
+    host.put(system, "CERTIFICATE")
+    host.put(BUILDKIT, "other")
+    assert said() == f"{BUILDKIT} is not as gdkreg writes it"
