@@ -31,6 +31,8 @@ _WAVES = [
     (re.compile(r"gdkreg-verify:[0-9a-f]{12}"), "gdkreg-verify:HEX"),
     (re.compile(r"sha256:[0-9a-f]{12}\b"), "sha256:HEX"),
     (re.compile(r"\d+[↑↓]"), "N"),
+    (re.compile(r"^(iat|nbf|exp|jti|time left) .*"), r"\1 IT"),
+    (re.compile(r"kid=[A-Z0-9:]+"), "kid=KEY"),
     (re.compile(r"for \d+ s\b"), "for N s"),
     (re.compile(r" +"), " "),
 ]
