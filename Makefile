@@ -47,12 +47,12 @@ bench: ## Measure start-up, reconfigure and start as ratios, in one run
 example: ## Write gdk.example.yml from the code
 	@$(BIN)/gdkreg config example > gdk.example.yml
 
-pages: ## Write docs/commands.md from the options and docs/tour.md from a run in a box
+pages: ## Write docs/commands.md from the options and docs/tour.md from a run in a box (as root)
 	@support/bootstrap test
 	@$(BIN)/python -m tests.pages
 	@$(BIN)/python -m tests.e2e.tour
 
-picture: ## Draw docs/up.svg from a run in a box
+picture: ## Draw docs/up.svg from a run in a box (as root)
 	@support/bootstrap test
 	@$(BIN)/python -m tests.e2e.picture
 

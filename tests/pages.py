@@ -62,7 +62,7 @@ def _help(parameter: Any) -> str:
     choices = getattr(parameter.type, "choices", None)
     if choices:
         text += f" One of {', '.join(f'`{choice}`' for choice in choices)}."
-    if parameter.default not in (None, False, True, (), []) and not parameter.required and getattr(parameter, "show_default", True):
+    if isinstance(parameter.default, (str, int)) and not isinstance(parameter.default, bool):
         text += f" Default: `{parameter.default}`."
     return text.strip()
 
