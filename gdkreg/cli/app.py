@@ -12,6 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from gdkreg.cli.options import RootDir
 from gdkreg.errors import FAILED, GdkregError
 
 
@@ -59,18 +60,18 @@ def told(problem: GdkregError, *, json: bool) -> None:
         out.error(problem)
 
 
-# Which module of this package defines which commands.
+# Which module of this package defines which commands, and under which heading --help shows them.
 _MODULES = {
-    "machine": ("reconfigure", "plan", "up", "down", "undo"),
-    "standing": ("status", "doctor"),
-    "services": ("start", "stop", "restart", "tail"),
-    "trusts": ("trust-docker-registry", "runner-patch", "env"),
-    "tokens": ("token",),
-    "logins": ("login", "logout"),
-    "users": ("user",),
-    "proofs": ("verify", "trace", "explain"),
-    "certs": ("cert",),
-    "configs": ("config",),
+    "machine": ("This machine", ("reconfigure", "plan", "up", "down", "undo")),
+    "standing": ("This machine", ("status", "doctor")),
+    "services": ("The registry and its issuer", ("start", "stop", "restart", "tail")),
+    "trusts": ("Clients and runners", ("trust-docker-registry", "runner-patch", "env")),
+    "logins": ("Clients and runners", ("login", "logout")),
+    "proofs": ("When something fails", ("verify", "trace", "explain")),
+    "tokens": ("Users and tokens", ("token",)),
+    "users": ("Users and tokens", ("user",)),
+    "configs": ("Configuration", ("config",)),
+    "certs": ("Configuration", ("cert",)),
 }
 
 
@@ -86,13 +87,18 @@ def build(command: str | None = None) -> typer.Typer:
         epilog="Exit codes: 0 done, 1 failed, 2 the configuration or command line is wrong, 3 there are changes, 4 needs root.",
     )
     app.callback()(_main)
-    only = next((name for name, commands in _MODULES.items() if command in commands), None)
+    only = next((name for name, (_, commands) in _MODULES.items() if command in commands), None)
     for name in [only] if only else _MODULES:
+        commands, groups = len(app.registered_commands), len(app.registered_groups)
         importlib.import_module(f"gdkreg.cli.{name}").register(app)
+        for command_info in app.registered_commands[commands:]:
+            command_info.rich_help_panel = _MODULES[name][0]
+        for group_info in app.registered_groups[groups:]:
+            group_info.rich_help_panel = _MODULES[name][0]
     return app
 
 
-def _version(value: bool) -> None:
+def _print_version(value: bool) -> None:
     if value:
         from gdkreg import __version__
 
@@ -101,9 +107,17 @@ def _version(value: bool) -> None:
 
 
 def _main(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version and exit."),
+    _version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
+    root_dir: RootDir = None,
 ) -> None:
-    pass
+    if root_dir is not None:
+        os.environ["GDKREG_ROOT"] = str(root_dir.absolute())  # a --root of the command itself goes before it
+
+
+def _command(words: list[str]) -> str | None:
+    """The first word that is a command; what stands before it is for all of them."""
+    before = words[:2] if words[:1] == ["--root"] else words[:1] if words[:1] and words[0].startswith("--root=") else []
+    return next(iter(words[len(before) :]), None)
 
 
 def main() -> None:
@@ -114,4 +128,4 @@ def main() -> None:
         if signal.getsignal(ending) is signal.SIG_DFL:
             signal.signal(ending, signal.default_int_handler)
     completing = "_GDKREG_COMPLETE" in os.environ
-    build(None if completing else next(iter(sys.argv[1:]), None))()
+    build(None if completing else _command(sys.argv[1:]))()

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gdkreg.cli.options import DryRun, Json, RootDir, Yes
+from gdkreg.cli.options import DryRun, Json, Key, RootDir, Yes
 from gdkreg.report import out
 
 configs = typer.Typer(no_args_is_help=True, help="gdk.yml: read, set, document.")
@@ -26,7 +26,7 @@ def _told(settings: Any, command: str, **data: Any) -> None:
 
 
 @configs.command()
-def get(key: str, root_dir: RootDir = None, json: Json = False) -> None:
+def get(key: Key, root_dir: RootDir = None, json: Json = False) -> None:
     """Print the effective value of a key.
 
     Example: gdkreg config get registry.port
@@ -71,7 +71,7 @@ def list_(root_dir: RootDir = None, json: Json = False) -> None:
 
 @configs.command("set")
 def set_(
-    key: str,
+    key: Key,
     value: Annotated[str, typer.Argument(help="The value, as YAML.")],
     root_dir: RootDir = None,
     dry_run: DryRun = False,

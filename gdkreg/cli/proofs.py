@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +13,7 @@ import typer
 
 from gdkreg.cli import session
 from gdkreg.cli.options import Json, RootDir
-from gdkreg.errors import FAILED, GdkregError
+from gdkreg.errors import FAILED
 from gdkreg.report import out
 
 ClientName = Literal["http", "docker", "podman", "skopeo", "buildx", "dind", "all"]
@@ -78,23 +78,27 @@ def trace(
     Example: gdkreg trace -- docker push registry.test:5000/group/hello:1
     """
     from gdkreg.host import commands
+    from gdkreg.proof.recording import Recording
     from gdkreg.proof.trace import Tracer
 
     root = session.open_root(root_dir)
     applied = root.set_up()
     gc.enable()
-    if har is not None and not os.access(har.absolute().parent, os.W_OK):  # better to fail now than after the dialog
-        raise GdkregError(f"cannot write {har}", why=f"{har.absolute().parent} is missing or not writable")
     code = 0
-    with Tracer(applied, root.identity.id, root.host, out.line, show_secrets=show_secrets) as tracer:
+    base = f"{applied.scheme}://{applied.authority}"
+    with contextlib.ExitStack() as stack:
+        recording = stack.enter_context(Recording(har.absolute(), base, show_secrets=show_secrets)) if har else None
+        record = recording.add if recording else None
+        tracer = Tracer(applied, root.identity.id, root.host, out.line, show_secrets=show_secrets, record=record)
+        stack.enter_context(tracer)
         out.note(f"tracing {applied.authority}" + ("" if command else "; Ctrl-C ends it"))
         try:
             code = commands.run_attached(command) if command else tracer.wait()
         except KeyboardInterrupt:
             out.note("")
         finally:
-            if har is not None:
-                root.host.write(har.absolute(), tracer.har(), mode=0o600)
+            if recording is not None:
+                recording.finish()
                 out.note(f"wrote {har}")
     if code:
         raise typer.Exit(code)

@@ -98,7 +98,7 @@ def env(
 ) -> None:
     """Print the line after which a client that reads no certs.d trusts registry_host.crt.
 
-    Example: eval "$(gdkreg env crane)"
+    Example: gdkreg env crane, as in: eval "$(gdkreg env crane)"
     """
     from gdkreg.clients import table
 

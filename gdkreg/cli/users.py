@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gdkreg.cli import session
-from gdkreg.cli.options import DryRun, Json, RootDir, Yes
+from gdkreg.cli.options import DryRun, Json, RootDir, UserName, Yes
 from gdkreg.errors import ConfigError, GdkregError
 from gdkreg.report import out
 
@@ -56,7 +56,7 @@ def add(
 
 
 @users.command()
-def remove(name: str, root_dir: RootDir = None, dry_run: DryRun = False, yes: Yes = False, json: Json = False) -> None:
+def remove(name: UserName, root_dir: RootDir = None, dry_run: DryRun = False, yes: Yes = False, json: Json = False) -> None:
     """Remove a user from gdk.yml. Tokens that it has run out within 5 minutes.
 
     Example: gdkreg user remove ci

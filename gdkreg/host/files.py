@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from gdkreg.errors import DamagedError, GdkregError
 from gdkreg.host.base import Kind
@@ -68,6 +69,40 @@ def write_whole(
                 _write_in_place(folder, name, content, path)
     except OSError as error:
         raise explain(error, path) from None
+
+
+def open_beside(path: Path, *, mode: int) -> BinaryIO:
+    """A new file beside the target, for what grows over a while; then `put_in_place`, and in any case `discard_beside`."""
+    try:
+        with folder_of(path, None) as (folder, name):
+            fresh = temporary(Path(name)).name
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(fresh, dir_fd=folder)
+            return os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode, dir_fd=folder), "wb")
+    except OSError as error:
+        raise explain(error, path) from None
+
+
+def put_in_place(stream: BinaryIO, path: Path) -> None:
+    """Rename what `open_beside` gave to the target, once it is on disk."""
+    try:
+        stream.flush()
+        os.fsync(stream.fileno())
+        stream.close()
+        with folder_of(path, None) as (folder, name):
+            os.replace(temporary(Path(name)).name, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError as error:
+        raise explain(error, path) from None
+
+
+def discard_beside(stream: BinaryIO, path: Path) -> None:
+    """Remove what `open_beside` gave, unless it was put in place."""
+    if stream.closed:
+        return
+    with contextlib.suppress(OSError):
+        stream.close()
+    with contextlib.suppress(OSError), folder_of(path, None) as (folder, name):
+        os.unlink(temporary(Path(name)).name, dir_fd=folder)
 
 
 def _is_link(folder: int, name: str) -> bool:

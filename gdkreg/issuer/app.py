@@ -15,7 +15,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from gdkreg.config.schema import User
-from gdkreg.errors import ConfigError
+from gdkreg.errors import ConfigError, GdkregError
+from gdkreg.issuer.turns import CrowdedError, Turns
 from gdkreg.issuer.users import ROUNDS, Passwords, cost_of, grant
 from gdkreg.registry.scopes import Scope, parse
 from gdkreg.registry.tokens import SERVICE, Signer, mint
@@ -39,9 +40,20 @@ def refusal(status: int, code: str, message: str) -> JSONResponse:
 
 
 def build(current: Callable[[], Issuer]) -> Starlette:
-    """The application. A wrong password is checked in a thread; two at a time, so that a flood cannot take the machine."""
+    """The application. A password that is not known is checked in a thread; two at a time, so that a flood cannot take the
+    machine, and the names in turn. Who has gone away by then costs nothing."""
     passwords = Passwords()
-    limiter: list[anyio.CapacityLimiter] = []
+    turns = Turns(2)
+
+    async def is_good(request: Request, user: User | None, name: str, password: str, cost: int) -> bool:
+        if passwords.remembers(user, password):  # who is known does not wait behind who is not
+            return True
+        async with turns.of(name):
+            if passwords.remembers(user, password):  # of fifty at once the first was checked meanwhile
+                return True
+            if await request.is_disconnected():
+                return False
+            return await anyio.to_thread.run_sync(passwords.check, user, password, cost)
 
     async def answer(request: Request) -> JSONResponse:
         query = request.query_params
@@ -58,14 +70,18 @@ def build(current: Callable[[], Issuer]) -> Starlette:
             return refusal(401, "UNAUTHORIZED", "HTTP Basic: Access denied")
         if not name:
             return refusal(403, "DENIED", "access forbidden")
-        issuer = current()
+        try:
+            issuer = current()
+        except (GdkregError, OSError):  # it is in the log
+            return refusal(503, "UNAVAILABLE", "the issuer cannot read its users and its key")
         user = issuer.users.get(name)
-        if not passwords.remembers(user, password):  # who is known does not wait behind who is not
-            limiter[:] = limiter or [anyio.CapacityLimiter(2)]
-            cost = max([ROUNDS, *map(cost_of, issuer.users.values())])
-            if not await anyio.to_thread.run_sync(passwords.check, user, password, cost, limiter=limiter[0]):
-                return refusal(401, "UNAUTHORIZED", "HTTP Basic: Access denied")
-        assert user is not None
+        cost = max([ROUNDS, *map(cost_of, issuer.users.values())])
+        try:
+            good = await is_good(request, user, name, password, cost)
+        except CrowdedError:
+            return refusal(503, "UNAVAILABLE", "too many passwords are being checked")
+        if user is None or not good:
+            return refusal(401, "UNAUTHORIZED", "HTTP Basic: Access denied")
         token = mint(issuer.signer, grant(user, asked), subject=name, seconds=LIFETIME)
         issued = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         body = {"token": token, "access_token": token, "expires_in": LIFETIME, "issued_at": issued}

@@ -2,58 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
+import socket
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.applications import Starlette
 
-from gdkreg.config.settings import Settings, load
+from gdkreg.config.settings import load
 from gdkreg.errors import GdkregError
 from gdkreg.host.machine import Machine
+from gdkreg.issuer import quiet
 from gdkreg.issuer.app import Issuer, build
+from gdkreg.issuer.gate import BoundedProtocol, Gate, Visitor
 from gdkreg.issuer.users import everything
 from gdkreg.plan.state import FOLDER
 from gdkreg.registry import tokens
 from gdkreg.resources import applied
 from gdkreg.resources.first_user import read_first
 
-REQUEST_TIME = 10.0  # seconds for a client to say what it wants
-
-
-class BoundedProtocol(H11Protocol):
-    """Closes a connection on which a request does not come whole in time, the first or a later one.
-
-    uvicorn itself bounds only connections on which nothing comes.
-    """
-
-    _watch: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._watch_next()
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._watch_next()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-        super().connection_lost(exc)
-
-    def _watch_next(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-        self._watch = asyncio.get_running_loop().call_later(REQUEST_TIME, self._give_up)
-
-    def _give_up(self) -> None:
-        """Unless the request is here whole, and it is we who take our time."""
-        if self.conn.their_state not in {h11.DONE, h11.MUST_CLOSE} and not self.transport.is_closing():
-            self.transport.close()
+Tick = Callable[[], Awaitable[None]]
 
 
 class Source:
@@ -72,7 +43,7 @@ class Source:
             try:
                 self._issuer = self._read()
             except (GdkregError, OSError) as error:
-                print(f"kept the settings of before: {error}", file=sys.stderr, flush=True)
+                logging.warning("kept the settings of before: %s", error)
                 if self._issuer is None:
                     raise
             self._stamp = stamp
@@ -94,33 +65,67 @@ def _stamp(path: Path) -> tuple[int, int]:
     return (found.st_mtime_ns, found.st_size)
 
 
-def server(root: Path, settings: Settings) -> uvicorn.Server:
-    tls: dict[str, Any] = {}
-    if settings.registry.self_signed:
-        tls = {"ssl_certfile": str(root / "registry_host.crt"), "ssl_keyfile": str(root / "registry_host.key")}
+class Server(uvicorn.Server):
+    """uvicorn behind the gate, which listens in its place."""
+
+    gate: Gate
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets or [])
+        self.gate.open()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.gate.close()
+        await super().shutdown(sockets)
+
+
+def server(app: Starlette, address: str, port: int, tls: tuple[Path, Path] | None, tick: Tick | None = None) -> Server:
+    """Of this application; `tls` is a certificate and its key, `tick` is called every `quiet.WINDOW` seconds.
+
+    Raises `OSError` where it cannot listen.
+    """
     config = uvicorn.Config(
-        build(Source(root)),
-        host=settings.address,
-        port=settings.auth_port,
+        app,
+        loop="asyncio",
         http=BoundedProtocol,
         ws="none",
         lifespan="off",
+        log_config=None,
+        proxy_headers=False,
         server_header=False,
-        limit_concurrency=512,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=2,
         h11_max_incomplete_event_size=16 * 1024,
-        **tls,
+        callback_notify=tick,
+        timeout_notify=quiet.WINDOW,
+        ssl_certfile=tls and tls[0],
+        ssl_keyfile=tls and tls[1],
     )
-    return uvicorn.Server(config)
+    config.load()
+    made = Server(config)
+
+    def meet(visitor: Visitor) -> BoundedProtocol:
+        protocol = BoundedProtocol(config, made.server_state, {})
+        protocol.gate, protocol.visitor = made.gate, visitor
+        return protocol
+
+    made.gate = Gate(address, port, meet, config.ssl)
+    return made
 
 
 def main() -> None:
     root = Path(sys.argv[1])
+    log = quiet.QuietHandler(root)
+    logging.basicConfig(handlers=[log], level=logging.INFO)
     settings = applied.read(root, Machine())
     if settings is None:
         sys.exit("gdkreg reconfigure was not run yet")
-    server(root, settings).run()
+    tls = (root / "registry_host.crt", root / "registry_host.key") if settings.registry.self_signed else None
+    try:
+        made = server(build(Source(root)), settings.address, settings.auth_port, tls, log.sweep)
+    except OSError as error:
+        sys.exit(f"cannot listen on {settings.address}:{settings.auth_port}: {error.strerror}")
+    made.run()
 
 
 if __name__ == "__main__":

@@ -22,6 +22,11 @@ def damaged(path: Path, why: str) -> DamagedError:
     return DamagedError(f"{path} is damaged", why=why, fix=_DOWN)
 
 
+def log_of(root: Path, service: str) -> Path:
+    """Where a service that is a process of ours writes its log."""
+    return root / FOLDER / "log" / f"{service}.log"
+
+
 def read(host: HostReader, root: Path, name: str, limit: int = LIMIT) -> bytes | None:
     """A state file's bytes; None where there is none. Raises `DamagedError` where it is not ours alone."""
     try:

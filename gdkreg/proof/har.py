@@ -1,11 +1,9 @@
-"""What went over the wire as an HTTP Archive 1.2, and how secrets in it are masked."""
+"""What went over the wire as an entry of an HTTP Archive 1.2, and how secrets in it are masked."""
 
 from __future__ import annotations
 
 import datetime
-import json
 import re
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -50,14 +48,9 @@ def mask_header(name: str, value: str) -> str:
     return mask(value)
 
 
-def archive(exchanges: Sequence[Exchange], base: str, *, show_secrets: bool) -> bytes:
-    """What browsers and mitmproxy open; `base` is the registry's address, e.g. https://registry.test:5000."""
-    entries = [_entry(item, base, show_secrets) for item in exchanges]
-    log = {"version": "1.2", "creator": {"name": "gdkreg", "version": "0.1"}, "entries": entries}
-    return json.dumps({"log": log}, indent=1).encode()
+def entry(item: Exchange, base: str, show_secrets: bool) -> dict[str, Any]:
+    """An exchange as browsers and mitmproxy read it; `base` is the registry's address, e.g. https://registry.test:5000."""
 
-
-def _entry(item: Exchange, base: str, show_secrets: bool) -> dict[str, Any]:
     def shown(text: str) -> str:
         return text if show_secrets else mask(text)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import re
 import ssl
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,29 +19,60 @@ from gdkreg.registry.session import system_trust
 
 REALM_PATH = "/jwt/auth"
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade", "proxy-authorization"}
-_CHUNK = 64 * 1024
-_KEPT = 64 * 1024  # bytes of a body that are kept for the explanation
+_CHUNK = 128 * 1024
+_KEPT = 64 * 1024  # bytes of an answer's body that are kept
 _PATIENCE = 300  # seconds, for a large layer
+_HANDSHAKE = 10  # seconds
+_MOST = 256  # connections at a time
+_LONGEST_LINE = 1024  # bytes, of a chunk's size and of a trailer
+_MOST_TRAILERS = 100
 
 
 class Proxy(ThreadingHTTPServer):
-    """`upstream` is where the registry answers meanwhile; `tell` is given each exchange, `note` what went wrong before one."""
+    """`upstream` is where the registry answers meanwhile, in plain HTTP; `tell` is given each exchange, `note` what went wrong
+    before one. Bodies pass in pieces; the beginning of the realm's is kept, and of all with `bodies`."""
 
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(
-        self, settings: Settings, upstream: tuple[str, int], tell: Callable[[Exchange], None], note: Callable[[str], None]
+        self,
+        settings: Settings,
+        upstream: tuple[str, int],
+        tell: Callable[[Exchange], None],
+        note: Callable[[str], None],
+        *,
+        bodies: bool = False,
     ) -> None:
         super().__init__((settings.address, settings.registry.port), _Handler)
         self.settings = settings
         self.upstream = upstream
         self.tell = tell
         self.note = note
+        self.bodies = bodies
+        self._places = threading.BoundedSemaphore(_MOST)
         if settings.registry.self_signed:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(settings.root / "registry_host.crt", settings.root / "registry_host.key")
             # The handshake happens at the first read, in the connection's own thread.
             self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._places.acquire(blocking=False):
+            self.note(f"more than {_MOST} connections at a time: one is closed")
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._places.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
 
     def handle_error(self, *_: Any) -> None:
         """One sentence, where the standard library prints a traceback."""
@@ -50,11 +83,7 @@ class Proxy(ThreadingHTTPServer):
             self.note(f"a request was not understood: {error}")
 
     def connect_to_registry(self) -> http.client.HTTPConnection:
-        context = None
-        if self.settings.registry.self_signed:
-            context = ssl.create_default_context(cafile=str(self.settings.root / "registry_host.crt"))
-            context.check_hostname = False  # it answers on 127.0.0.1 now
-        return _connection(self.settings.scheme, *self.upstream, context)
+        return http.client.HTTPConnection(*self.upstream, timeout=_PATIENCE)
 
     def connect_to_realm(self) -> http.client.HTTPConnection:
         """The realm gets the user's password, so its certificate has to be trusted as the client would have asked for."""
@@ -82,6 +111,13 @@ def _handshake(error: ssl.SSLError) -> str:
     return f"a client did not finish the TLS handshake ({reason})"
 
 
+def _number(text: str, base: int) -> int:
+    """Raises `ValueError` for what is no plain number, such as a negative one."""
+    if not re.fullmatch("[0-9]{1,19}" if base == 10 else "[0-9a-fA-F]{1,16}", text):
+        raise ValueError(f"{text[:40]!r} is no length of a body")
+    return int(text, base)
+
+
 class _GoneError(Exception):
     """The client went away; not to be taken for the registry's end."""
 
@@ -91,8 +127,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
-    timeout = _PATIENCE
+    timeout = _HANDSHAKE
     server: Proxy
+
+    def setup(self) -> None:
+        super().setup()
+        self._buffer = memoryview(bytearray(_CHUNK))
+        if isinstance(self.connection, ssl.SSLSocket):
+            self.connection.do_handshake()
+        self.connection.settimeout(_PATIENCE)
 
     def log_message(self, *_: Any) -> None:
         return
@@ -106,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             answer = self._ask(connection, to_realm)
             status, answered = answer.status, {name.lower(): value for name, value in answer.getheaders()}
-            kept = self._pass_on(answer)
+            kept = self._pass_on(answer, _KEPT if to_realm or self.server.bodies else 0)
         except _GoneError as error:
             failed, self.close_connection = str(error), True
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -136,12 +179,14 @@ class _Handler(BaseHTTPRequestHandler):
             if name.lower() not in _HOP_BY_HOP:
                 headers[name] = f"{headers[name]}, {value}" if name in headers else value
         path = self.path
-        if to_realm:
+        if not to_realm:
+            headers["X-Forwarded-Proto"] = self.server.settings.scheme  # for the URLs in its answers
+        else:
             realm, query = urlsplit(self.server.settings.realm), urlsplit(self.path).query
             path = f"{realm.path}?{query}" if query else realm.path
             headers = {name: value for name, value in headers.items() if name.lower() != "host"} | {"Host": realm.netloc}
         chunked = "chunked" in self.headers.get("Transfer-Encoding", "").lower()
-        length = int(self.headers.get("Content-Length") or 0)
+        length = _number(self.headers.get("Content-Length") or "0", 10)
         body = self._chunks() if chunked else self._pieces(length) if length else None
         connection.connect()
         try:
@@ -151,34 +196,39 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         return connection.getresponse()
 
-    def _pieces(self, left: int) -> Iterator[bytes]:
+    def _pieces(self, left: int) -> Iterator[memoryview]:
         while left:
             piece = self._read(min(_CHUNK, left))
             left -= len(piece)
             yield piece
 
-    def _chunks(self) -> Iterator[bytes]:
-        while size := int(self._line().split(b";")[0], 16):
+    def _chunks(self) -> Iterator[memoryview]:
+        while size := _number(self._line().split(b";")[0].decode("latin-1").strip(), 16):
             yield from self._pieces(size)
             self._line()
-        while self._line().strip():  # trailers
-            pass
+        for _ in range(_MOST_TRAILERS):
+            if not self._line().strip():
+                return
+        raise ValueError("the request has too many trailers")
 
-    def _read(self, size: int) -> bytes:
-        piece = self.rfile.read(size)
-        if not piece:
+    def _read(self, size: int) -> memoryview:
+        """At most so many bytes; they stay until the next call."""
+        count = self.rfile.readinto(self._buffer[:size])
+        if not count:
             raise _GoneError("the client went away in the middle of its request")
-        self._sent += len(piece)
-        return piece
+        self._sent += count
+        return self._buffer[:count]
 
     def _line(self) -> bytes:
-        line = self.rfile.readline()
+        line = self.rfile.readline(_LONGEST_LINE)
         if not line:  # or a cut-off upload would pass for a whole one
             raise _GoneError("the client went away in the middle of its request")
+        if not line.endswith(b"\n"):
+            raise ValueError(f"a line between chunks has more than {_LONGEST_LINE} bytes, or is cut off")
         return line
 
-    def _pass_on(self, answer: http.client.HTTPResponse) -> bytes:
-        """Send the answer on to the client; gives its beginning."""
+    def _pass_on(self, answer: http.client.HTTPResponse, keep: int) -> bytes:
+        """Send the answer on to the client; gives so many bytes of its body."""
         self.send_response_only(answer.status, answer.reason)
         length = answer.headers.get("Content-Length")
         for name, value in answer.getheaders():
@@ -189,13 +239,19 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         kept = b""
-        while not bodiless and (piece := answer.read(_CHUNK)):
-            self._received += len(piece)
-            kept = kept + piece if len(kept) < _KEPT else kept
-            self.wfile.write(piece if length is not None else b"%x\r\n%s\r\n" % (len(piece), piece))
+        while not bodiless and (size := answer.readinto(self._buffer)):
+            piece = self._buffer[:size]
+            self._received += size
+            if len(kept) < keep:
+                kept += piece[: keep - len(kept)]
+            if length is None:
+                self.wfile.write(b"%x\r\n" % size)
+            self.wfile.write(piece)
+            if length is None:
+                self.wfile.write(b"\r\n")
         if length is None and not bodiless:
             self.wfile.write(b"0\r\n\r\n")
-        return kept[:_KEPT]
+        return kept
 
     def _rewritten(self, name: str, value: str) -> str:
         """A challenge's realm turned to this proxy, so that the token dialog comes by."""

@@ -18,7 +18,7 @@ from gdkreg.config.settings import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Host
 from gdkreg.host.signals import uninterrupted
-from gdkreg.proof.har import Exchange, archive, mask
+from gdkreg.proof.har import Exchange, mask
 from gdkreg.proof.proxy import REALM_PATH, Proxy
 from gdkreg.registry.inspection import inspect
 from gdkreg.registry.scopes import parse
@@ -31,14 +31,23 @@ from gdkreg.services.registry import Registry
 class Tracer:
     """A context manager: the proxy stands in the registry's place while it is open."""
 
-    def __init__(self, settings: Settings, id_: str, host: Host, say: Callable[[str], None], *, show_secrets: bool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        id_: str,
+        host: Host,
+        say: Callable[[str], None],
+        *,
+        show_secrets: bool,
+        record: Callable[[Exchange], None] | None = None,
+    ) -> None:
         self._settings = settings
         self._id = id_
         self._host = host
-        self._say = say
+        self._to_terminal = say
         self._show_secrets = show_secrets
         self._lock = threading.Lock()
-        self._exchanges: list[Exchange] = []
+        self._record = record
         self._began = self._ran = False
 
     def __enter__(self) -> Tracer:
@@ -55,6 +64,9 @@ class Tracer:
             raise
         return self
 
+    def _say(self, text: str) -> None:
+        self._to_terminal(visible(text))
+
     def _stand_in(self) -> None:
         registry = Registry(self._settings, self._id, self._host)
         self._ran = registry.state().running
@@ -64,7 +76,7 @@ class Tracer:
         upstream = ("127.0.0.1", _free_port())
         moved = Registry(self._settings, self._id, self._host, launch=registry.launch.moved(*upstream))
         moved.start(self._host, moved.choose())
-        self._proxy = Proxy(self._settings, upstream, self._tell, self._note)
+        self._proxy = Proxy(self._settings, upstream, self._tell, self._note, bodies=self._record is not None)
 
     def __exit__(self, *failure: object) -> None:
         with uninterrupted():  # a second Ctrl-C is as easily pressed as the first
@@ -88,17 +100,14 @@ class Tracer:
         while True:
             time.sleep(3600)
 
-    def har(self) -> bytes:
-        base = f"{self._settings.scheme}://{self._settings.authority}"
-        return archive(self._exchanges, base, show_secrets=self._show_secrets)
-
     def _note(self, text: str) -> None:
         with self._lock:
             self._say(f"! {text}")
 
     def _tell(self, exchange: Exchange) -> None:
+        if self._record is not None:
+            self._record(exchange)
         with self._lock:
-            self._exchanges.append(exchange)
             path = exchange.url if self._show_secrets else mask(exchange.url)
             self._say(
                 f"{exchange.method:<6} {path}  {exchange.status}  {exchange.ms:.0f} ms  {exchange.sent}↑ {exchange.received}↓"
@@ -151,6 +160,11 @@ class Tracer:
         granted = ", ".join(judged.access) or "nothing"
         lines.append(f"granted to {judged.claims.get('sub') or 'nobody'}: {granted}, for {judged.seconds_left} s")
         return lines + [f"this registry will refuse it: {reason}" for reason in judged.refusals]
+
+
+def visible(text: str) -> str:
+    """Text that came over the wire, harmless to a terminal: no escape, control or direction character stays one."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _free_port() -> int:

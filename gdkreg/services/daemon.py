@@ -26,7 +26,7 @@ class Daemon:
         self._root = root
         self._host = host
         self._pid_file = f"{name}.pid"
-        self.log = root / FOLDER / "log" / f"{name}.log"
+        self.log = state.log_of(root, name)
         self._last_word = last_word
         self._sign = sign
         self._child: processes.Child | None = None

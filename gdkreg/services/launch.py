@@ -22,6 +22,9 @@ LABEL_DIGEST = "gdkreg.digest"
 # Distribution 3 floods its log without it.
 _ENVIRONMENT = {"OTEL_TRACES_EXPORTER": "none"}
 
+# An empty value counts, over what the configuration file says.
+_PLAIN = {"REGISTRY_HTTP_TLS_CERTIFICATE": "", "REGISTRY_HTTP_TLS_KEY": ""}
+
 
 class NotMadeYetError(GdkregError):
     """The plan makes it, so what runs now cannot be as it will have to be."""
@@ -34,7 +37,8 @@ class Mount(msgspec.Struct, frozen=True):
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
-    """`certificate` is None for plain HTTP; `overrides` give the process runtime the host's paths."""
+    """`certificate` is None for plain HTTP, and `plain` says so where the configuration has one; `overrides` give the process
+    runtime the host's paths."""
 
     root: Path
     name: str
@@ -53,19 +57,21 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     gid: int | None
     restart_policy: str
     content: str
+    plain: bool = False
 
     @property
     def environment(self) -> dict[str, str]:
-        return dict(_ENVIRONMENT)
+        return _ENVIRONMENT | (_PLAIN if self.plain else {})
 
     @property
     def url(self) -> str:
         return f"{'https' if self.certificate else 'http'}://{self.address}:{self.port}"
 
     def moved(self, address: str, port: int) -> Launch:
-        """The same registry, answering somewhere else: behind a proxy."""
-        overrides = {**self.overrides, "REGISTRY_HTTP_ADDR": f"{address}:{port}"}
-        return msgspec.structs.replace(self, address=address, port=port, overrides=overrides)
+        """The same registry, answering somewhere else, and without TLS: behind a proxy on this machine, which speaks it."""
+        overrides = {key: value for key, value in self.overrides.items() if key not in _PLAIN}
+        overrides["REGISTRY_HTTP_ADDR"] = f"{address}:{port}"
+        return msgspec.structs.replace(self, address=address, port=port, overrides=overrides, certificate=None, plain=True)
 
     def digest(self, what_runs: str) -> str:
         """Of all of this and of the image or binary that is to run."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.bench import under_load
 from tests.e2e.box import IMAGE, Box, missing
 
 GDK_YML = f"""\
@@ -223,9 +224,11 @@ def main() -> int:
             box.configure(GDK_YML)
             box.ok("reconfigure")
             start(box)
+            under_load.blob(box, report)
             commands(box)
             runners(box)
             tokens(box)
+            under_load.flood(box, report)
             hosts(box)
         finally:
             box.close()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -314,3 +317,33 @@ def test_users_are_written_to_gdk_yml(fake: FakeHost) -> None:
 def test_verify_trace_and_token_before_a_reconfigure(fake: FakeHost) -> None:
     for command in (["verify"], ["trace"], ["token", "registry:catalog:*"], ["login"]):
         assert "gdkreg" in gdkreg(*command, code=1).output
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("gdkreg start ", ["registry", "auth"]),
+        ("gdkreg config set registry.po", ["registry.port"]),
+        ("gdkreg config get host", ["hostname"]),
+        ("gdkreg user remove ", ["ci"]),
+        ("gdkreg env cr", ["crane"]),
+    ],
+)
+def test_completion(tmp_path: Path, words: str, offered: list[str]) -> None:
+    (tmp_path / "gdk.yml").write_text(
+        "registry:\n  enabled: true\n  users:\n    - {name: ci, password: '$2b$12$%s'}\n" % ("u" * 53)
+    )
+    env = {"_GDKREG_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    done = subprocess.run(
+        [Path(sys.executable).parent / "gdkreg"], cwd=tmp_path, env={**os.environ, **env}, capture_output=True, text=True
+    )
+    assert done.stdout.split() == offered, done
+
+
+def test_root_before_the_command_too(tmp_path: Path) -> None:
+    (tmp_path / "gdk.yml").write_text("registry: {port: 5005}\n")
+    for words in (["--root", str(tmp_path)], [f"--root={tmp_path}"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "gdkreg", *words, "config", "get", "registry.port"], cwd="/", capture_output=True, text=True
+        )
+        assert done.stdout == "5005\n", done

@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from tests.bench.under_load import flood
 from tests.certs import dated
 from tests.e2e import gitlab
 from tests.e2e.box import GDK_YML, HOST, Box
@@ -279,6 +280,19 @@ def test_a_certificate_that_ran_out_is_named(box: Box) -> None:
     assert "localhost.crt, which it carries as x5c, expired on" in done.out
     path.write_bytes(kept)
     box.ok("restart", "registry")
+
+
+def test_a_flood_keeps_nobody_out(box: Box) -> None:
+    """A small one of a few seconds, from the user's own address; the whole one is a figure of make bench."""
+    figures: dict[str, float] = {}
+    flood(box, lambda name, value, *_: figures.update({name.split(": ")[1]: value}), seconds=5, idle=900, slow=900)
+    assert figures.pop("answers that failed") == 0
+    assert figures.pop("issuer's memory") < 120
+    assert figures.pop("its log") < 1
+    assert figures.pop("slowest answer") < 10, "no figure: only that it does not wait for the flood's end"
+    assert figures == {}
+    lines = box.ok("tail", "auth", "--no-follow", "-n", "10000").out.splitlines()
+    assert sum("the oldest is closed" in line for line in lines) < 10
 
 
 def test_no_password_or_token_in_any_log(box: Box) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -154,6 +155,36 @@ def test_an_early_end(box: Box, endings: list[signal.Signals]) -> None:
         time.sleep(0.1)
     assert "Traceback" not in running.communicate(timeout=20)[0]
     assert not mark.exists()
+
+
+def test_a_hostile_client_reaches_neither_the_terminal_nor_the_memory(box: Box) -> None:
+    """Escape bytes of a path, and a chunk whose size has no end."""
+    script = (
+        "import socket, ssl\n"
+        "def say(text, more=b'', times=0):\n"
+        "    s = ssl._create_unverified_context().wrap_socket(socket.create_connection(('172.16.123.1', 5000)))\n"
+        "    s.settimeout(20)\n"
+        "    try:\n"
+        "        s.sendall(text)\n"
+        "        for _ in range(times): s.sendall(more)\n"
+        "        s.recv(10)\n"
+        "    except OSError: pass\n"
+        "say(b'GET /v2/\\x1b]0;owned\\x07\\x9b2J HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')\n"
+        "say(b'PUT /v2/x HTTP/1.1\\r\\nHost: x\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n', b'1' * 1000000, 300)\n"
+    )
+    running = box.popen("python", "-m", "gdkreg", "trace", "--", "python3", "-c", script)
+    inside, peak = child(running.pid), 0
+    while running.poll() is None:
+        with suppress(OSError, IndexError):
+            status = Path(f"/proc/{inside}/status").read_text()
+            peak = max(peak, int(status.partition("VmHWM:")[2].split()[0]))
+        time.sleep(0.05)
+    assert running.stdout is not None
+    out = running.stdout.read()
+    assert r"/v2/\x1b]0;owned\x07\x9b2J" in out
+    assert not {"\x1b", "\x07", "\x9b"} & set(out)
+    assert "a line between chunks has more than 1024 bytes" in out
+    assert 0 < peak < 100_000, "in KB"
 
 
 def test_a_large_upload_that_is_refused_is_the_registrys_answer(box: Box) -> None:

@@ -13,7 +13,6 @@ import bcrypt
 import jwt
 import pytest
 import requests
-import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,11 +20,13 @@ from gdkreg.config.schema import User
 from gdkreg.config.values import pattern_problem, user_problem
 from gdkreg.issuer import users
 from gdkreg.issuer.app import LIFETIME, Issuer, build
-from gdkreg.issuer.serve import BoundedProtocol
+from gdkreg.issuer.gate import Gate
+from gdkreg.issuer.serve import server
 from gdkreg.registry import tokens
 from gdkreg.registry.scopes import parse
 from gdkreg.resources import x509
 from gdkreg.resources.first_user import new_first_user
+from tests.unit.serving import serving
 
 PAIR = x509.self_signed(x509.new_token_key(), "gitlab-issuer", (), 365)
 CI = User(name="ci", password=users.hash_password("hunter22"), pull=["group/**"], push=["group/app/*"], delete=["group/app/old"])
@@ -33,28 +34,15 @@ ADMIN = User(name="root", password=users.hash_password("s3cret:with:colons"), ad
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+def gate() -> Iterator[Gate]:
     issuer = Issuer({user.name: user for user in (CI, ADMIN)}, tokens.signer(PAIR.key, PAIR.certificate))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    config = uvicorn.Config(
-        build(lambda: issuer),
-        host="127.0.0.1",
-        port=port,
-        http=BoundedProtocol,
-        lifespan="off",
-        log_level="warning",
-        h11_max_incomplete_event_size=16384,
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}/jwt/auth"
-    server.should_exit = True
-    thread.join(5)
+    with serving(server(build(lambda: issuer), "127.0.0.1", 0, None)) as made:
+        yield made.gate
+
+
+@pytest.fixture(scope="module")
+def url(gate: Gate) -> str:
+    return f"http://127.0.0.1:{gate.listening.getsockname()[1]}/jwt/auth"
 
 
 def ask(
@@ -140,8 +128,8 @@ def test_requests_are_bounded(url: str) -> None:
         assert got.status_code == 401, header
 
 
-def test_a_client_that_never_ends_its_request_is_closed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gdkreg.issuer.serve.REQUEST_TIME", 0.3)
+def test_a_client_that_never_ends_its_request_is_closed(url: str, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate.begun, "patience", 0.3)
     host, port = url.split("/")[2].split(":")
     with socket.create_connection((host, int(port))) as slow:
         slow.sendall(b"GET /jwt/auth HTTP/1.1\r\n")
