@@ -31,6 +31,15 @@ def commands(group: Any = None, name: str = "gdkreg") -> Iterator[tuple[str, Any
             yield f"{name} {word}", command
 
 
+def panels() -> Iterator[tuple[str, list[tuple[str, Any]]]]:
+    """The same under the headings of `--help`."""
+    below: dict[str, list[tuple[str, Any]]] = {}
+    heading = {word: command.rich_help_panel for word, command in typer.main.get_command(build()).commands.items()}
+    for name, command in commands():
+        below.setdefault(heading[name.split()[1]], []).append((name, command))
+    yield from below.items()
+
+
 def options(command: Any) -> list[Any]:
     """What `--help` shows of a command, its arguments too."""
     return [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
@@ -38,7 +47,8 @@ def options(command: Any) -> list[Any]:
 
 def page() -> str:
     head = PAGE.read_text().partition(MARK)[0]
-    return head + MARK + "".join(_section(name, command) for name, command in commands())
+    below = (f"\n## {panel}\n" + "".join(_section(*named) for named in found) for panel, found in panels())
+    return head + MARK + "".join(below)
 
 
 def _section(name: str, command: Any) -> str:
@@ -47,7 +57,7 @@ def _section(name: str, command: Any) -> str:
     own = [f"- {_names(parameter)}: {_help(parameter)}".removesuffix(": ") for parameter in shown if parameter.name not in SHARED]
     shared = [_names(parameter) for parameter in shown if parameter.name in SHARED]
     usage = f"```shell\n{example.strip()}\n```" if example else ""
-    parts = [f"## {name}", " ".join(words.split()), usage, "\n".join(own), f"Also takes {', '.join(shared)}." if shared else ""]
+    parts = [f"### {name}", " ".join(words.split()), usage, "\n".join(own), f"Also takes {', '.join(shared)}." if shared else ""]
     return "\n" + "\n\n".join(part for part in parts if part) + "\n"
 
 

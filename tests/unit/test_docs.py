@@ -73,8 +73,8 @@ def names(command: Any) -> set[str]:
 
 
 def test_every_command_with_its_options_has_its_section() -> None:
-    sections = dict(re.findall(r"^## (gdkreg [^\n]+)\n(.*?)(?=^## |\Z)", TEXTS["docs/commands.md"], re.MULTILINE | re.DOTALL))
-    assert list(sections) == list(COMMANDS), "make pages"
+    sections = dict(re.findall(r"^### (gdkreg [^\n]+)\n(.*?)(?=^##|\Z)", TEXTS["docs/commands.md"], re.MULTILINE | re.DOTALL))
+    assert set(sections) == set(COMMANDS), "make pages"
     for name, command in COMMANDS.items():
         shown = [word for option in pages.options(command) for word in option.opts if word.startswith("--")]
         assert not [word for word in shown if f"`{word}`" not in sections[name]], "make pages"
