@@ -34,7 +34,8 @@ def commands(group: Any = None, name: str = "gdkreg") -> Iterator[tuple[str, Any
 def panels() -> Iterator[tuple[str, list[tuple[str, Any]]]]:
     """The same under the headings of `--help`."""
     below: dict[str, list[tuple[str, Any]]] = {}
-    heading = {word: command.rich_help_panel for word, command in typer.main.get_command(build()).commands.items()}
+    group: Any = typer.main.get_command(build())
+    heading = {word: command.rich_help_panel for word, command in group.commands.items()}
     for name, command in commands():
         below.setdefault(heading[name.split()[1]], []).append((name, command))
     yield from below.items()
