@@ -11,17 +11,18 @@ class GdkregError(Exception):
     """Something a person has to know: what happened, why, and the one command that helps.
 
     `details` are further lines shown as they are (a diff, the last lines of a log). `outcome` is what a verb had
-    done by then (`plan.outcome.Outcome`), where it had begun.
+    done by then (`plan.outcome.Outcome`), where it had begun. What another program said may stand in any of them: secrets
+    in it are masked here, so that no error can bring them out.
     """
 
     exit_code = FAILED
 
     def __init__(self, what: str, *, why: str = "", fix: str = "", details: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.why = why
-        self.fix = fix
-        self.details = details
+        from gdkreg.masking.text import known_free, prose
+
+        super().__init__(prose(what))
+        self.what, self.why, self.details = prose(what), prose(why), prose(details)
+        self.fix = known_free(fix)
         self.outcome: Any = None
 
     def as_data(self) -> dict[str, str]:

@@ -26,6 +26,7 @@ class FakeHost:
         self.fail: set[str] = set()
         self.refuse_root = False
         self.unreadable: set[Path] = set()
+        self.closed: set[Path] = set()  # folders in which nobody may write
 
     # for tests
 
@@ -71,6 +72,9 @@ class FakeHost:
     def entries(self, folder: Path) -> list[str]:
         return sorted(path.name for path in self.infos if path.parent == folder and path != folder)
 
+    def may_write(self, path: Path) -> bool:
+        return not any(path.is_relative_to(folder) for folder in self.closed)
+
     def query(self, argv: Sequence[str]) -> Completed:
         for length in range(len(argv), 0, -1):
             if tuple(argv[:length]) in self.answers:
@@ -97,6 +101,10 @@ class FakeHost:
             if (info := self.infos.get(part)) is not None and info.kind == "symlink":
                 raise GdkregError(f"cannot write {path}", why="a symlink stands on the way to it")
 
+    def _refuse_closed(self, path: Path) -> None:
+        if not self.may_write(path):
+            raise GdkregError(f"cannot write {path}", why="the file system is read-only")
+
     def write(
         self,
         path: Path,
@@ -111,6 +119,7 @@ class FakeHost:
         self._may(as_root)
         self._refuse_link(path, below)
         path = self._real(path)
+        self._refuse_closed(path)
         if path.parent not in self.infos:
             raise GdkregError(f"cannot write {path}", why="there is no such folder")
         old = self.infos.get(path)
@@ -135,6 +144,7 @@ class FakeHost:
     ) -> None:
         self._may(as_root)
         self._refuse_link(path, below)
+        self._refuse_closed(path)
         if path.parent not in self.infos:
             raise GdkregError(f"cannot write {path}", why="there is no such folder")
         uid, gid = owner or (self.platform.uid, self.platform.gid)

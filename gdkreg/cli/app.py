@@ -37,6 +37,10 @@ class Boundary(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         except Exception as bug:
+            from gdkreg.report import out
+
+            if out.is_of_stdout(bug):
+                raise
             usage = getattr(bug, "exit_code", None)
             if usage is not None and json:
                 told(GdkregError(str(getattr(bug, "message", bug)), fix="gdkreg --help"), json=True)
@@ -121,6 +125,7 @@ def _command(words: list[str]) -> str | None:
 
 
 def main() -> None:
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that has no ✓ shows a ?
@@ -128,4 +133,27 @@ def main() -> None:
         if signal.getsignal(ending) is signal.SIG_DFL:
             signal.signal(ending, signal.default_int_handler)
     completing = "_GDKREG_COMPLETE" in os.environ
-    build(None if completing else _command(sys.argv[1:]))()
+    from gdkreg.report import out
+
+    code: Any = 0
+    try:
+        build(None if completing else _command(sys.argv[1:]))()
+    except SystemExit as end:
+        code = end.code
+    except OSError as error:
+        if not out.is_of_stdout(error):
+            raise
+        out.lose(error)
+    sys.exit(FAILED if out.lost and not code else code)
+
+
+def _open_streams() -> None:
+    """Who closes a standard stream gives its number to the next file that is opened: it gets the null device instead.
+
+    What is written to a closed stdout fails there, as it would have.
+    """
+    for number, name, how in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_WRONLY if number == 2 else os.O_RDONLY)
+            os.dup2(opened, number)
+            setattr(sys, name, os.fdopen(number, how, encoding="utf-8", closefd=False))

@@ -27,29 +27,28 @@ def _told(settings: Any, command: str, **data: Any) -> None:
 
 @configs.command()
 def get(key: Key, root_dir: RootDir = None, json: Json = False) -> None:
-    """Print the effective value of a key.
+    """Print the effective value of a key; of a whole block, and in config list, secrets are masked.
 
     Example: gdkreg config get registry.port
     """
-    from gdkreg.config.settings import flatten
+    from gdkreg.config.public import shown
+    from gdkreg.config.settings import known_keys, lookup
 
     settings = _load(root_dir)
-    values = dict(flatten(settings))
-    if key not in values:
-        block = {name.removeprefix(key + "."): value for name, value in values.items() if name.startswith(key + ".")}
-        if not block:
-            from gdkreg.verbs.editing import no_such_key
+    try:
+        value = lookup(settings, key)
+    except KeyError:
+        from gdkreg.verbs.editing import no_such_key
 
-            raise no_such_key(key, list(values))
-        if json:
-            _told(settings, "config get", key=key, value=block)
-        else:
-            out.table([[name, _text(value)] for name, value in block.items()])
-        return
+        raise no_such_key(key, known_keys()) from None
+    if isinstance(value, dict):
+        value = {name: shown(f"{key}.{name}", below) for name, below in value.items()}
     if json:
-        _told(settings, "config get", key=key, value=values[key])
+        _told(settings, "config get", key=key, value=value)
+    elif isinstance(value, dict) and not key.startswith("registry.config"):
+        out.table([[name, _text(below)] for name, below in value.items()])
     else:
-        out.line(_text(values[key]))
+        out.line(_text(value))
 
 
 @configs.command("list")
@@ -58,10 +57,11 @@ def list_(root_dir: RootDir = None, json: Json = False) -> None:
 
     Example: gdkreg config list
     """
+    from gdkreg.config.public import shown
     from gdkreg.config.settings import flatten
 
     settings = _load(root_dir)
-    rows = [(key, value, settings.origin.get(key, "default")) for key, value in flatten(settings)]
+    rows = [(key, shown(key, value), settings.origin.get(key, "default")) for key, value in flatten(settings)]
     if json:
         keys = [{"key": key, "value": value, "from": origin} for key, value, origin in rows]
         _told(settings, "config list", keys=keys)
@@ -98,7 +98,7 @@ def example() -> None:
     """
     from gdkreg.config import example
 
-    out.line(example.example().rstrip("\n"))
+    out.raw(example.example().rstrip("\n"))  # the same file wherever gdkreg is
 
 
 @configs.command()

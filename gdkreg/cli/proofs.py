@@ -89,17 +89,17 @@ def trace(
     with contextlib.ExitStack() as stack:
         recording = stack.enter_context(Recording(har.absolute(), base, show_secrets=show_secrets)) if har else None
         record = recording.add if recording else None
-        tracer = Tracer(applied, root.identity.id, root.host, out.line, show_secrets=show_secrets, record=record)
-        stack.enter_context(tracer)
-        out.note(f"tracing {applied.authority}" + ("" if command else "; Ctrl-C ends it"))
-        try:
-            code = commands.run_attached(command) if command else tracer.wait()
-        except KeyboardInterrupt:
-            out.note("")
-        finally:
-            if recording is not None:
-                recording.finish()
-                out.note(f"wrote {har}")
+        program = Path(command[0]).name if command else ""
+        tracer = Tracer(applied, root.identity.id, root.host, out.line, show_secrets=show_secrets, record=record, program=program)
+        with tracer:
+            out.note(f"tracing {applied.authority}" + ("" if command else "; Ctrl-C ends it"))
+            try:
+                code = commands.run_attached(command) if command else tracer.wait()
+            except KeyboardInterrupt:
+                out.note("")
+        if recording is not None:  # now that the last exchange is told
+            recording.finish()
+            out.note(f"wrote {har}")
     if code:
         raise typer.Exit(code)
 

@@ -62,8 +62,11 @@ class Terminal:
             self._progress.close()
             self._progress = None
         if not self._quiet and (not self._shown or item.status != "done" or item.detail):
-            for row in work.done(item):
-                out.line(row)
+            try:
+                for row in work.done(item):
+                    out.line(row)
+            except BrokenPipeError as error:  # nobody reads any more, which is no reason to leave the work half done
+                out.lose(error)
 
     def note(self, text: str) -> None:
         out.note(text)

@@ -7,14 +7,16 @@ import typing
 from typing import Any, Literal
 
 import msgspec
+import yaml
 
-from gdkreg.config.schema import Block, GdkYml, Registry
+from gdkreg.config.schema import Block, GdkYml, Registry, User
 from gdkreg.config.source import KeyPath, Source
 from gdkreg.errors import ConfigError
 
 
 def convert(source: Source) -> GdkYml:
     """Raises `ConfigError` with file, line and key."""
+    _drop_nulls(source.values, GdkYml)
     _near_misses(source)
     registry = source.values.get("registry")
     if isinstance(registry, dict) and registry.get("restart_policy") is False:
@@ -23,13 +25,46 @@ def convert(source: Source) -> GdkYml:
         return msgspec.convert(source.values, GdkYml)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `$")
-        key = tuple(re.findall(r"[A-Za-z_]\w*", place))
+        key = tuple(re.findall(r"[A-Za-z_]\w*|\d+", place))
         if message.endswith("at `key`") or "at `key` in" in message:
             key = tuple(re.findall(r"[A-Za-z_]\w*", message.rpartition("in `$")[2])) or key
             raise source.error(key, "every key has to be text") from None
         if unknown := re.search(r"unknown field `(.*)`", message):
-            raise _unknown(source, (*key, unknown[1]), [field.name for field in msgspec.structs.fields(Registry)]) from None
+            block = User if key[-1:] and key[-1].isdigit() else Registry
+            raise _unknown(source, (*key, unknown[1]), list(block.__struct_fields__)) from None
         raise source.error(key, _plain(message) + _choices(key)) from None
+
+
+def _drop_nulls(given: dict[str, Any], block: type[msgspec.Struct]) -> None:
+    """A block or a list with nothing below it, all of it commented out, is as good as not there."""
+    for field in msgspec.structs.fields(block):
+        default = field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
+        if not isinstance(default, (msgspec.Struct, list, dict)) or field.name not in given:
+            continue
+        below = given[field.name]
+        if below is None:
+            del given[field.name]
+        elif isinstance(default, msgspec.Struct) and isinstance(below, dict):
+            _drop_nulls(below, type(default))
+
+
+def typed(key: KeyPath, text: str) -> Any:
+    """A value of the command line: as YAML reads it, but as it stands where the key takes text and YAML saw something else."""
+    try:
+        value = yaml.safe_load(text) if text else ""
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return text
+    place: Any = GdkYml
+    for part in key:
+        place = typing.get_type_hints(place).get(part) if isinstance(place, type) and issubclass(place, msgspec.Struct) else None
+    if place is None or value is None or isinstance(value, (dict, list)):
+        return value
+    for candidate in (value, text):
+        try:
+            return msgspec.convert(candidate, place)
+        except msgspec.ValidationError:
+            continue
+    return value
 
 
 def _near_misses(source: Source) -> None:

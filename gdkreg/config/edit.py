@@ -1,4 +1,8 @@
-"""`config set`: change one value in gdk.yml and leave every other byte as the user wrote it."""
+"""`config set`, `user add`, `user remove`: change one value in gdk.yml and leave every other byte as the user wrote it.
+
+A key that is not there goes where a person would put it: in the place of the starter's own commented line, below a
+comment of the user's that names it, else at the end of its block, behind the block's comments.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,13 @@ from typing import Any
 
 import yaml
 
-from gdkreg.config.source import KeyPath
+from gdkreg.config import example, layout
+from gdkreg.config.layout import Block
+from gdkreg.config.proven import GONE, by_hand, compose, dump, prove, rows, shape
+from gdkreg.config.source import KeyPath, parse
 from gdkreg.errors import ConfigError
+
+Splice = tuple[int, int, str]
 
 
 def set_value(path: Path, text: str, key: KeyPath, value: Any) -> str:
@@ -16,177 +25,205 @@ def set_value(path: Path, text: str, key: KeyPath, value: Any) -> str:
 
     Raises `ConfigError` where the block is written in a way that cannot be edited safely.
     """
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    eol = "\r\n" if "\r\n" in text else "\n"
-    if root is None or (isinstance(root, yaml.ScalarNode) and root.value == ""):
-        edited = _joined(text, eol) + _lines(key, value, 0, eol)
-    elif isinstance(root, yaml.MappingNode):
-        edited = _edit(text, root, key, value, 0, eol)
-    else:
-        raise ConfigError(f"{path}:1: expected keys and values")
-    _prove(text, edited, key, value)
+    edited = _set(path, text, key, value)
+    prove(text, edited, key, value, shape(layout.compose(dump(value))))
     return edited
 
 
 def set_list(path: Path, text: str, key: KeyPath, items: list[Any]) -> str:
-    """The file's text with a key's list replaced by these items, one block each; an empty list takes the key out."""
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    node, indent = _find(root, key)
+    """The file's text with a key's list brought to these items; those that stay keep their bytes, an empty list takes the
+    key out. Raises `ConfigError` as `set_value`."""
+    name, node, flow = _find(text, key)
     if not items:
-        return _without(text, root, key)
-    eol = "\r\n" if "\r\n" in text else "\n"
-    if node is None:
-        text = set_value(path, text, key, [])
-        node, indent = _find(yaml.compose(text, Loader=yaml.SafeLoader), key)
-    assert node is not None
-    start, end = node.start_mark.index, node.end_mark.index
-    if isinstance(node, yaml.SequenceNode) and not node.flow_style and node.value:
-        start, end = text.rfind("\n", 0, start) + 1, _line_end(text, _node_end(node))
-        head, tail = text[:start].rstrip("\r\n"), text[end:]
+        return _without(text, key, name, node, flow=flow)
+    if node is None or layout.is_empty(node):
+        return set_list(path, set_value(path, text, key, []), key, items)
+    if name is None or not isinstance(node, yaml.SequenceNode):
+        raise by_hand(key, items)
+    have = _values(path, text, key)
+    if have == items:
+        return text
+    first = next((at for at, pair in enumerate(zip(have, items, strict=False)) if pair[0] != pair[1]), min(len(have), len(items)))
+    rest = min(len(have), len(items)) - first
+    last = next((at for at in range(rest) if have[-1 - at] != items[-1 - at]), rest)
+    fresh, cut = items[first : len(items) - last], (first, len(have) - last)
+    if node.flow_style and (flow or node.value):
+        splices = _flow_items(node, cut, fresh)
+    elif node.flow_style:
+        put = rows(fresh, name.start_mark.column + 2, layout.eol(text))
+        end = layout.line_end(text, node.end_mark.index)
+        splices = [(*_with_blanks(text, node), ""), (end, end, put)]
     else:
-        head, tail = text[:start].rstrip(" "), text[end:].lstrip(" ").removeprefix("\r").removeprefix("\n")
-    pad = " " * (indent + 2)
-    dumped = yaml.safe_dump(items, sort_keys=False, width=10_000)
-    rows = "".join(f"{pad}{line}{eol}" for line in dumped.splitlines())
-    edited = f"{head}{eol}{rows}{tail}"
-    _prove(text, edited, key, items)
+        splices = _block_items(text, name, node, cut, fresh)
+    edited = _spliced(text, splices)
+    _, node, _ = _find(edited, key)
+    if _values(path, edited, key) != items:
+        raise by_hand(key, items)
+    prove(text, edited, key, items, shape(node))
     return edited
 
 
-def _without(text: str, root: yaml.Node | None, key: KeyPath) -> str:
-    """The text without the lines of a key. Raises `ConfigError` where other things stand on them."""
-    above, _ = _find(root, key[:-1])
-    pairs = above.value if isinstance(above, yaml.MappingNode) else []
-    name, node = next(((name, node) for name, node in pairs if name.value == key[-1]), (None, None))
+def _set(path: Path, text: str, key: KeyPath, value: Any) -> str:
+    root = compose(text, key, value)
+    if root is not None and not isinstance(root, yaml.MappingNode) and not layout.is_empty(root):
+        raise ConfigError(f"{path}:1: expected keys and values")
+    block = layout.block(text, None, root)
+    for depth, part in enumerate(key):
+        found = block.find(part)
+        if found is None:
+            return _add(path, text, block, key, depth, value)
+        name, node = found
+        if depth == len(key) - 1:
+            return _replace(text, node, key, value)
+        if layout.is_empty(node) and not block.flow and node.start_mark.index < node.end_mark.index:
+            start, end = _with_blanks(text, node)  # the block was written as null, or {}
+            return _set(path, text[:start] + text[end:], key, value)
+        if layout.is_empty(node) and isinstance(node, yaml.ScalarNode) and block.flow:
+            return _replace(text, node, key, _nested(key[depth + 1 :], value))
+        if not isinstance(node, yaml.MappingNode) and not layout.is_empty(node):
+            raise by_hand(key, value)
+        block = layout.block(text, name, node, flow=block.flow)
+    return text
+
+
+def _add(path: Path, text: str, block: Block, key: KeyPath, depth: int, value: Any) -> str:
+    """The text with a key in a block that has none of it: `key[:depth]` names the block."""
+    part, rest = key[depth], key[depth + 1 :]
+    wanted = _nested(rest, value)
+    if block.flow:
+        assert block.node is not None
+        pair = f"{dump(part)}: {dump(wanted)}"
+        if not block.pairs:
+            at = block.node.start_mark.index + 1
+            return text[:at] + pair + text[at:]
+        at = layout.end_of(block.pairs[-1][1], block.pairs[-1][0])
+        return f"{text[:at]}, {pair}{text[at:]}"
+    starter, at = example.lines_of(key[: depth + 1], block.column), block.gaps[-1][1]
+    mine = False
+    for comment in block.commented(text, part):
+        own, end = layout.below(text, comment)
+        body, inline = comment.body.split(" #")[0].rstrip(), not comment.value or comment.value.startswith("#")
+        is_starter = bool(starter) and f"# {body}" == starter[-1].strip()
+        is_block = bool(rest) and inline and any(item.key for item in own)
+        is_value = not own and (is_starter or body == f"{part}: {dump(wanted)}") and not (rest and inline)
+        if is_block or is_value:
+            bare = " " * block.column + text[comment.start : comment.end].lstrip(" ").removeprefix("#").lstrip(" ")
+            return _set(path, text[: comment.start] + bare + text[comment.end :], key, value)
+        if not mine:
+            at, mine = end, True
+    end_of_line = layout.eol(text)
+    head = text[:at] + ("" if not at or text[at - 1] in "\r\n" else end_of_line)
+    return head + _lines(key[depth:], value, block.column, end_of_line) + text[at:]
+
+
+def _replace(text: str, node: yaml.Node, key: KeyPath, value: Any) -> str:
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style:
+        raise by_hand(key, value)
+    start, end = node.start_mark.index, node.end_mark.index
+    if start == end:  # `key:` with nothing behind it
+        return f"{text[:start]} {dump(value)}{text[start:]}"
+    if isinstance(node, yaml.ScalarNode) and node.style in {"|", ">"}:
+        end = start + len(text[start:end].rstrip())
+    return text[:start] + dump(value) + text[end:]
+
+
+def _without(text: str, key: KeyPath, name: yaml.Node | None, node: yaml.Node | None, *, flow: bool) -> str:
+    """The text without a key; where the starter's own comment stands above it, with the starter's commented line again."""
     if name is None or node is None:
         return text
-    start, end = text.rfind("\n", 0, name.start_mark.index) + 1, _line_end(text, _node_end(node))
-    if isinstance(node, yaml.CollectionNode) and (node.flow_style or not node.value):
-        end = _line_end(text, node.end_mark.index)
-    edited = text[:start] + text[end:]
-    try:
-        got = yaml.load(edited, Loader=_Tolerant) or {}
-    except yaml.YAMLError:
-        got = None
-    wanted = yaml.load(text, Loader=_Tolerant)
-    place = wanted
-    for part in key[:-1]:
-        place = place[part]
-    del place[key[-1]]
-    if got is None or _bare(got) != _bare(wanted):
-        raise _by_hand(key, [])
+    start, end = layout.line_start(text, name.start_mark.index), layout.line_end(text, layout.end_of(node, name))
+    if flow:
+        above, _, _ = _find(text, key[:-1], value=True)
+        pairs = above.value if isinstance(above, yaml.MappingNode) else []
+        splices = _flow_cut([(pair[0].start_mark.index, layout.end_of(pair[1], pair[0])) for pair in pairs], name)
+    elif isinstance(node, yaml.SequenceNode) and not node.flow_style:
+        first = layout.line_end(text, name.end_mark.index)
+        splices = [(start, first, ""), *((*span, "") for span in layout.items(text, name, node))]
+    else:
+        splices = [(start, end, "")]
+    starter = example.lines_of(key, name.start_mark.column)
+    if not flow and starter and text[:start].rstrip("\r\n").endswith(starter[-2]):
+        splices[0] = (*splices[0][:2], starter[-1] + layout.eol(text))
+    edited = _spliced(text, splices)
+    prove(text, edited, key, GONE, None)
     return edited
 
 
-def _bare(value: Any) -> Any:
-    """A block that lost its last key reads as null."""
-    return {name: _bare(below) or None for name, below in value.items()} if isinstance(value, dict) else value
+def _flow_cut(spans: list[tuple[int, int]], name: yaml.Node) -> list[Splice]:
+    at = next(at for at, span in enumerate(spans) if span[0] == name.start_mark.index)
+    if at:
+        return [(spans[at - 1][1], spans[at][1], "")]
+    return [(spans[0][0], spans[1][0] if len(spans) > 1 else spans[0][1], "")]
 
 
-def _find(root: yaml.Node | None, key: KeyPath) -> tuple[yaml.Node | None, int]:
-    """The node of a key, and the column of the key itself."""
-    node, indent = root, 0
+def _flow_items(node: yaml.SequenceNode, cut: tuple[int, int], fresh: list[Any]) -> list[Splice]:
+    """A list in brackets with some items in the place of others."""
+    spans = [(item.start_mark.index, item.end_mark.index) for item in node.value]
+    first, last = cut
+    put = ", ".join(dump(item) for item in fresh)
+    if first == last:  # nothing goes
+        if not spans:
+            return [(node.start_mark.index + 1, node.start_mark.index + 1, put)]
+        at = spans[first - 1][1] if first else spans[0][0]
+        return [(at, at, f", {put}" if first else f"{put}, ")]
+    if fresh:
+        return [(spans[first][0], spans[last - 1][1], put)]
+    if first:
+        return [(spans[first - 1][1], spans[last - 1][1], "")]
+    return [(spans[0][0], spans[last][0] if last < len(spans) else spans[-1][1], "")]
+
+
+def _block_items(text: str, name: yaml.Node, node: yaml.SequenceNode, cut: tuple[int, int], fresh: list[Any]) -> list[Splice]:
+    """A list with an item a line with some items in the place of others; the comments between them stay."""
+    spans, (first, last), end = layout.items(text, name, node), cut, layout.eol(text)
+    put = rows(fresh, node.start_mark.column, end)
+    at = spans[first][0] if first < len(spans) else spans[-1][1]
+    if put and at and text[at - 1] not in "\r\n":
+        put = end + put
+    return [(at, at, put), *((*span, "") for span in spans[first:last])]
+
+
+def _spliced(text: str, splices: list[Splice]) -> str:
+    for start, end, put in reversed(splices):
+        text = text[:start] + put + text[end:]
+    return text
+
+
+def _with_blanks(text: str, node: yaml.Node) -> tuple[int, int]:
+    """A value's place, with the blanks before it."""
+    start = node.start_mark.index
+    return len(text[:start].rstrip(" \t")), node.end_mark.index
+
+
+def _find(text: str, key: KeyPath, *, value: bool = False) -> tuple[yaml.Node | None, yaml.Node | None, bool]:
+    """A key's name and value, and whether it stands in braces; with `value` the value in the place of the name."""
+    name, node, flow = None, compose(text, key, None), False
     for part in key:
+        flow = flow or (isinstance(node, yaml.MappingNode) and bool(node.flow_style))
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
-        found = next(((name, value) for name, value in pairs if name.value == part), None)
-        if found is None:
-            return None, 0
-        indent, node = found[0].start_mark.column, found[1]
-    return node, indent
+        name, node = next(((one, other) for one, other in pairs if one.value == part), (None, None))
+        if node is None:
+            return None, None, flow
+    return (node if value else name), node, flow
 
 
-def _edit(text: str, block: yaml.MappingNode, key: KeyPath, value: Any, indent: int, eol: str) -> str:
-    for name, node in block.value:
-        if name.value != key[0]:
-            continue
-        if len(key) == 1:
-            return _replace(text, name, node, value)
-        if isinstance(node, yaml.MappingNode) and not node.flow_style and node.value:
-            return _edit(text, node, key[1:], value, node.value[0][0].start_mark.column, eol)
-        empty = isinstance(node, yaml.MappingNode) and not node.value
-        if empty or (isinstance(node, yaml.ScalarNode) and node.value in {"", "~", "null"}):
-            text = text[: node.start_mark.index] + text[node.end_mark.index :]  # the block was written as null
-            return _insert(text, _line_end(text, name.end_mark.index), _lines(key[1:], value, indent + 2, eol), eol)
-        raise _by_hand(key, value)
-    if block.flow_style:
-        raise _by_hand(key, value)
-    return _insert(text, _line_end(text, _last_index(block)), _lines(key, value, indent, eol), eol)
+def _values(path: Path, text: str, key: KeyPath) -> list[Any]:
+    try:
+        place: Any = parse(path, text.encode()).values
+    except ConfigError:
+        raise by_hand(key, GONE) from None
+    for part in key:
+        place = place[part]
+    return list(place)
 
 
-def _replace(text: str, name: yaml.Node, node: yaml.Node, value: Any) -> str:
-    if not isinstance(node, yaml.ScalarNode) or (isinstance(value, (dict, list)) and value):
-        raise _by_hand((str(name.value),), value)
-    start, end = node.start_mark.index, node.end_mark.index
-    if node.value == "" and start == end:  # `key:` with nothing behind it
-        start = end = name.end_mark.index + 1
-        return f"{text[:start]} {_dump(value)}{text[end:]}"
-    return text[:start] + _dump(value) + text[end:]
-
-
-def _last_index(block: yaml.MappingNode) -> int:
-    """The index at which the block's last value really ends; a block's own end mark lies behind comments."""
-    return _node_end(block)
-
-
-def _node_end(node: yaml.Node) -> int:
-    name = node
-    while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
-        last = node.value[-1]
-        name, node = last if isinstance(last, tuple) else (last, last)
-    if node.start_mark.index == node.end_mark.index:
-        return int(name.end_mark.index)
-    end = int(node.end_mark.index)
-    # A block scalar's mark stands at the start of what follows it.
-    return end - 1 if isinstance(node, yaml.ScalarNode) and node.style in {"|", ">"} else end
-
-
-def _line_end(text: str, index: int) -> int:
-    found = text.find("\n", index)
-    return len(text) if found < 0 else found + 1
-
-
-def _insert(text: str, at: int, lines: str, eol: str) -> str:
-    return _joined(text[:at], eol) + lines + text[at:]
-
-
-def _joined(text: str, eol: str) -> str:
-    return text if not text or text.endswith("\n") else text + eol
+def _nested(key: KeyPath, value: Any) -> Any:
+    for part in reversed(key):
+        value = {part: value}
+    return value
 
 
 def _lines(key: KeyPath, value: Any, indent: int, eol: str) -> str:
-    rows = [f"{' ' * (indent + 2 * depth)}{part}:" for depth, part in enumerate(key)]
-    rows[-1] += f" {_dump(value)}"
+    rows = [f"{' ' * (indent + 2 * depth)}{dump(part)}:" for depth, part in enumerate(key)]
+    rows[-1] += f" {dump(value)}"
     return eol.join(rows) + eol
-
-
-def _dump(value: Any) -> str:
-    return yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("\n").removesuffix("\n...")
-
-
-def _by_hand(key: KeyPath, value: Any) -> ConfigError:
-    return ConfigError(
-        f"{'.'.join(key)}: this part of gdk.yml cannot be edited safely", fix=f"write {key[-1]}: {_dump(value)} there by hand"
-    )
-
-
-def _prove(before: str, after: str, key: KeyPath, value: Any) -> None:
-    """The edit did what was asked and nothing else, or it is not made."""
-    wanted = yaml.load(before, Loader=_Tolerant) or {}
-    place = wanted
-    for part in key[:-1]:
-        place[part] = place.get(part) or {}
-        place = place[part]
-    place[key[-1]] = value
-    try:
-        got = yaml.load(after, Loader=_Tolerant)
-    except yaml.YAMLError:
-        got = None
-    if got != wanted:
-        raise _by_hand(key, value)
-
-
-class _Tolerant(yaml.SafeLoader):
-    """GDK's own blocks may hold tags that only Ruby knows; for a comparison their text is enough."""
-
-
-_Tolerant.add_multi_constructor("!", lambda _, suffix, node: (suffix, str(node.value)))

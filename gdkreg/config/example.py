@@ -49,6 +49,21 @@ def _block(block: msgspec.Struct, at: str, indent: str) -> list[str]:
     return lines
 
 
+def lines_of(key: tuple[str, ...], column: int) -> list[str]:
+    """The lines that stand for a key where it is commented out: its description, then `# key: default`; none for no key."""
+    block: Any = GdkYml()
+    for depth, part in enumerate(key):
+        info = msgspec.inspect.type_info(type(block))
+        field = next((item for item in getattr(info, "fields", ()) if item.name == part), None)
+        if field is None:
+            return []
+        block, indent = getattr(block, part), " " * column
+        if depth == len(key) - 1:
+            value = "" if isinstance(block, msgspec.Struct) else _scalar(block)
+            return [*_comment(field.type, indent), f"{indent}# {part}: {value}".rstrip()]
+    return []
+
+
 def _comment(kind: Any, indent: str) -> list[str]:
     """The description with the choices, the range and where a default comes from."""
     text, notes = "", list[str]()

@@ -10,12 +10,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+# What a text has to be; the rules are in `values.py`.
+Kind = Literal["host", "ipv4", "image", "id", "path", "url_path", "text", "account"]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 DEFAULT_IMAGE = "registry.gitlab.com/gitlab-org/build/cng/gitlab-container-registry:v3.88.0-gitlab"
 
 
-def _doc(description: str, *, derived: str = "", ours: bool = False) -> Meta:
-    return Meta(description=description, extra={"derived": derived, "ours": ours})
+def _doc(description: str, *, derived: str = "", ours: bool = False, kind: Kind | Literal[""] = "") -> Meta:
+    return Meta(description=description, extra={"derived": derived, "ours": ours, "kind": kind})
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,37 +39,43 @@ class Database(OpenBlock, frozen=True, kw_only=True):
 class User(Block, frozen=True, kw_only=True):
     """A user of the stand-in token issuer; gdkreg user add writes one."""
 
-    name: Annotated[str, _doc("What docker login asks for.", ours=True)]
-    password: Annotated[str, _doc("A bcrypt hash, as htpasswd -B makes it.", ours=True)]
-    pull: Annotated[list[str], _doc("Repositories to pull from: * within a path segment, ** across them.", ours=True)] = []
-    push: Annotated[list[str], _doc("Repositories to push to, which includes pulling.", ours=True)] = []
-    delete: Annotated[list[str], _doc("Repositories to delete from.", ours=True)] = []
+    name: Annotated[str, _doc("What docker login asks for.", kind="account", ours=True)]
+    password: Annotated[str, _doc("A bcrypt hash, as htpasswd -B makes it.", kind="account", ours=True)]
+    pull: Annotated[
+        list[str], _doc("Repositories to pull from: * within a path segment, ** across them.", kind="account", ours=True)
+    ] = []
+    push: Annotated[list[str], _doc("Repositories to push to, which includes pulling.", kind="account", ours=True)] = []
+    delete: Annotated[list[str], _doc("Repositories to delete from.", kind="account", ours=True)] = []
     admin: Annotated[bool, _doc("Everything, and the catalog.", ours=True)] = False
 
 
 class Registry(Block, frozen=True, kw_only=True):
     enabled: Annotated[bool, _doc("Whether this machine runs a registry at all.")] = False
-    host: Annotated[str | None, _doc("The name in image references: HOST:PORT/path.", derived="hostname")] = None
+    host: Annotated[str | None, _doc("The name in image references: HOST:PORT/path.", kind="host", derived="hostname")] = None
     listen_address: Annotated[
-        str | None, _doc("The one IPv4 address it listens on; an alias is made if needed.", derived="listen_address")
+        str | None, _doc("The one IPv4 address it listens on; an alias is made if needed.", kind="ipv4", derived="listen_address")
     ] = None
-    api_host: Annotated[str | None, _doc("The host that Rails calls the registry by.", derived="hostname")] = None
+    api_host: Annotated[str | None, _doc("The host that Rails calls the registry by.", kind="host", derived="hostname")] = None
     port: Annotated[Port, _doc("The port of the listener and of image references.")] = 5000
     external_port: Annotated[
         Port | None, _doc("The port in image references where a tunnel or proxy stands before it.", derived="port")
     ] = None
-    tunnel_host: Annotated[str | None, _doc("Where the tunnel finds the registry.", derived="listen_address")] = None
+    tunnel_host: Annotated[str | None, _doc("Where the tunnel finds the registry.", kind="host", derived="listen_address")] = None
     tunnel_port: Annotated[Port, _doc("The port at which the tunnel finds the registry.")] = 5000
-    image: Annotated[str, _doc("The image to run; the file registry_image beside gdk.yml fills in.")] = DEFAULT_IMAGE
+    image: Annotated[str, _doc("The image to run; the file registry_image beside gdk.yml fills in.", kind="image")] = (
+        DEFAULT_IMAGE
+    )
     self_signed: Annotated[bool, _doc("Serve TLS with registry_host.crt, made by gdkreg.")] = False
     auth_enabled: Annotated[bool, _doc("Ask for GitLab's tokens; false lets everybody on this machine in.")] = True
-    uid: Annotated[int | str, _doc("Numeric user of the registry's process; '' is your own.")] = ""
-    gid: Annotated[int | str, _doc("Numeric group of the registry's process; '' is your own.")] = ""
+    uid: Annotated[int | str, _doc("Numeric user of the registry's process; '' is your own.", kind="id")] = ""
+    gid: Annotated[int | str, _doc("Numeric group of the registry's process; '' is your own.", kind="id")] = ""
     compatibility_schema1_enabled: Annotated[bool, _doc("Take manifests of Docker before 1.10 (Distribution 2 only).")] = False
     notifications_enabled: Annotated[bool, _doc("GDK's key; gdkreg leaves notifications to registry.config.")] = False
     read_only_maintenance_enabled: Annotated[bool, _doc("Refuse writes with 405, as before a garbage collection.")] = False
-    dir: Annotated[str | None, _doc("GDK's key: where the registry's source is.", derived="<root>/container-registry")] = None
-    version: Annotated[str, _doc("GDK's key: the version of the source to build; gdkreg does not build.")] = ""
+    dir: Annotated[
+        str | None, _doc("GDK's key: where the registry's source is.", kind="path", derived="<root>/container-registry")
+    ] = None
+    version: Annotated[str, _doc("GDK's key: the version of the source to build; gdkreg does not build.", kind="text")] = ""
     auto_update: Annotated[bool, _doc("GDK's key: whether gdk update updates the source.")] = True
     database: Annotated[Database, _doc("GDK's keys for the metadata database.")] = Database()
     runtime: Annotated[
@@ -78,6 +86,7 @@ class Registry(Block, frozen=True, kw_only=True):
         str | None,
         _doc(
             "The registry binary of the process runtime.",
+            kind="path",
             derived="container-registry/bin/registry, else registry or docker-registry on PATH",
             ours=True,
         ),
@@ -113,11 +122,13 @@ class Registry(Block, frozen=True, kw_only=True):
 
 class Runner(OpenBlock, frozen=True, kw_only=True):
     enabled: Annotated[bool | None, _doc("Whether the GDK runs a runner.", derived="whether config_file exists")] = None
-    config_file: Annotated[str | None, _doc("The runner's config.toml.", derived="<root>/gitlab-runner-config.toml")] = None
+    config_file: Annotated[
+        str | None, _doc("The runner's config.toml.", kind="path", derived="<root>/gitlab-runner-config.toml")
+    ] = None
     install_mode: Annotated[Literal["binary", "docker"], _doc("How the GDK runs the runner.")] = "binary"
-    executor: Annotated[str, _doc("The executor of the GDK's runner.")] = "docker"
-    pull_policy: Annotated[str, _doc("GDK's pull policy for its own template.")] = "if-not-present"
-    extra_hosts: Annotated[list[str], _doc("GDK's extra hosts for its own template.")] = []
+    executor: Annotated[str, _doc("The executor of the GDK's runner.", kind="text")] = "docker"
+    pull_policy: Annotated[str, _doc("GDK's pull policy for its own template.", kind="text")] = "if-not-present"
+    extra_hosts: Annotated[list[str], _doc("GDK's extra hosts for its own template.", kind="text")] = []
 
 
 class TunnelEnd(OpenBlock, frozen=True, kw_only=True):
@@ -126,7 +137,7 @@ class TunnelEnd(OpenBlock, frozen=True, kw_only=True):
 
 class AutoDevops(OpenBlock, frozen=True, kw_only=True):
     enabled: Annotated[bool, _doc("Reach GitLab and the registry through the QA tunnel.")] = False
-    listen_address: Annotated[str, _doc("Where services listen for the tunnel.")] = "0.0.0.0"
+    listen_address: Annotated[str, _doc("Where services listen for the tunnel.", kind="text")] = "0.0.0.0"
     gitlab: Annotated[TunnelEnd, _doc("GitLab's end of the tunnel.")] = TunnelEnd()
     registry: Annotated[TunnelEnd, _doc("The registry's end of the tunnel: gitlab.port + 5000.")] = TunnelEnd()
 
@@ -134,10 +145,10 @@ class AutoDevops(OpenBlock, frozen=True, kw_only=True):
 class GdkYml(OpenBlock, frozen=True, kw_only=True):
     """The whole file. Other blocks of GDK are left alone."""
 
-    hostname: Annotated[str | None, _doc("The name of this GitLab.", derived="listen_address")] = None
-    listen_address: Annotated[str, _doc("The IPv4 address that GitLab listens on.")] = "127.0.0.1"
+    hostname: Annotated[str | None, _doc("The name of this GitLab.", kind="host", derived="listen_address")] = None
+    listen_address: Annotated[str, _doc("The IPv4 address that GitLab listens on.", kind="ipv4")] = "127.0.0.1"
     port: Annotated[Port, _doc("GitLab's port.")] = 3000
-    relative_url_root: Annotated[str, _doc("The path that GitLab is served under.")] = ""
+    relative_url_root: Annotated[str, _doc("The path that GitLab is served under.", kind="url_path")] = ""
     https: Annotated[Https, _doc("TLS of GitLab itself.")] = Https()
     registry: Annotated[Registry, _doc("The container registry.")] = Registry()
     runner: Annotated[Runner, _doc("The GDK's runner.")] = Runner()

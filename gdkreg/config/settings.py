@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from gdkreg.config import values
+from gdkreg.config import checks, values
 from gdkreg.config.convert import convert
 from gdkreg.config.schema import AutoDevops, GdkYml, Registry, Runner
 from gdkreg.config.source import KeyPath, Source, parse
@@ -131,6 +130,7 @@ def filled(source: Source, host: HostReader) -> tuple[Source, dict[str, str]]:
             text = _value_file(root / name, host)
             if text:
                 _put(source.values, key, _typed(root / name, key, text))
+                source.files[key] = root / name
                 origin[".".join(key)] = name
                 break
     return source, origin
@@ -149,7 +149,7 @@ def _typed(path: Path, key: KeyPath, text: str) -> Any:
             raise ConfigError(f"{path}:1: {'.'.join(key)}: expected true or false, got {text!r}")
         return text.lower() == "true"
     if key[-1] == "port":
-        if not text.isdigit():
+        if not (text.isascii() and text.isdigit()):
             raise ConfigError(f"{path}:1: {'.'.join(key)}: expected a port number, got {text!r}")
         return int(text)
     return text
@@ -167,8 +167,10 @@ def _put(values_: dict[str, Any], key: KeyPath, value: Any) -> None:
 def resolve(root: Path, source: Source, origin: dict[str, str]) -> Settings:
     """Check the values against the schema and work out what is derived."""
     given = convert(source)
+    checks.check_texts(given, source)
     auto = given.auto_devops
     registry, https, port, hostname = given.registry, given.https.enabled, given.port, given.hostname
+    _learn(registry.config)
     hostname = hostname or given.listen_address
     if auto.enabled:
         auto, hostname, registry = _through_tunnel(source, given)
@@ -199,13 +201,31 @@ def resolve(root: Path, source: Source, origin: dict[str, str]) -> Settings:
         issuer="local" if registry.token_issuer == "local" else "gitlab",
         origin=origin,
     )
-    _check(settings, source)
+    checks.check_settings(settings, source)
     return settings
+
+
+def _learn(config: dict[str, Any]) -> None:
+    """What these settings hide is hidden in what the registry and the clients say, too."""
+    if config:
+        from gdkreg.masking.text import learn
+
+        learn(lambda: _hidden(config))
+
+
+def _hidden(config: dict[str, Any]) -> Iterator[str]:
+    from gdkreg.masking.public import DISTRIBUTION
+    from gdkreg.masking.structure import hidden, paths
+
+    return hidden(config, paths(DISTRIBUTION))
 
 
 def check(settings: Settings, path: Path) -> None:
     """Check settings that were kept in a file of ours as those of a gdk.yml. Raises `ConfigError`."""
-    _check(settings, Source(path, {}, {}))
+    _learn(settings.registry.config)
+    source = Source(path, {}, {})
+    checks.check_texts(settings, source)
+    checks.check_settings(settings, source)
 
 
 def _through_tunnel(source: Source, given: GdkYml) -> tuple[AutoDevops, str, Registry]:
@@ -229,55 +249,6 @@ def _through_tunnel(source: Source, given: GdkYml) -> tuple[AutoDevops, str, Reg
     return auto, given.hostname or f"{auto.gitlab.port}.{TUNNEL_DOMAIN}", tunnelled
 
 
-def _check(settings: Settings, source: Source) -> None:
-    registry = settings.registry
-    # GitLab itself may listen on every address as long as the registry has one of its own.
-    if settings.address != settings.listen_address or ("registry", "listen_address") in source.lines:
-        _check_address(source, ("registry", "listen_address"), settings.address)
-    if settings.listen_address != "0.0.0.0" or settings.address == "0.0.0.0":
-        _check_address(source, ("listen_address",), settings.listen_address)
-    hosts: list[tuple[KeyPath, str | None]] = [
-        (("hostname",), settings.hostname),
-        (("registry", "host"), registry.host),
-        (("registry", "api_host"), registry.api_host),
-        (("registry", "tunnel_host"), registry.tunnel_host),
-    ]
-    for key, host in hosts:
-        if host is not None and (problem := values.host_problem(host)):
-            raise source.error(key, problem)
-    _check_users(source, registry)
-    for name in ("uid", "gid"):
-        value = getattr(registry, name)
-        if value != "" and not str(value).isdigit():
-            raise source.error(("registry", name), f"expected a number or '', got {value!r}")
-    if not isinstance(registry.config, dict) or any(not isinstance(key, str) for key in registry.config):
-        raise source.error(("registry", "config"), "expected a block of Distribution settings")
-    storage = registry.config.get("storage")
-    if isinstance(storage, dict) and isinstance(storage.get("filesystem"), dict) and "rootdirectory" in storage["filesystem"]:
-        where = f"images lie in {settings.root}/registry/storage; make that a symlink to have them elsewhere"
-        raise source.error(("registry", "config", "storage", "filesystem", "rootdirectory"), where)
-    if not registry.image or any(char.isspace() for char in registry.image):
-        raise source.error(("registry", "image"), f"{registry.image!r} is not an image reference")
-    if re.search(r"[\s\"'\\?#]", settings.relative_url_root):
-        raise source.error(("relative_url_root",), f"{settings.relative_url_root!r} is not a path of a URL")
-
-
-def _check_users(source: Source, registry: Registry) -> None:
-    seen: set[str] = set()
-    for user in registry.users:
-        problem = values.user_problem(user.name, user.password, [*user.pull, *user.push, *user.delete])
-        if problem or user.name in seen:
-            raise source.error(("registry", "users"), f"{user.name or '(no name)'}: {problem or 'stands there twice'}")
-        seen.add(user.name)
-    if registry.auth_port == registry.port:
-        raise source.error(("registry", "auth_port"), f"{registry.auth_port} is the registry's own port")
-
-
-def _check_address(source: Source, key: KeyPath, address: str) -> None:
-    if problem := values.address_problem(address):
-        raise source.error(key, problem)
-
-
 def known_keys() -> list[str]:
     """Every key of the schema, dotted."""
     return [key for key, _ in flatten(resolve(Path("/"), Source(Path("gdk.yml"), {}, {}), {}))]
@@ -297,3 +268,24 @@ def flatten(settings: Settings) -> Iterator[tuple[str, Any]]:
 
     for name in GdkYml.__struct_fields__:
         yield from walk(name, effective[name])
+
+
+def lookup(settings: Settings, key: str) -> Any:
+    """The effective value of a key, or what stands below it as one block; below `registry.config` what gdk.yml says.
+
+    Raises `KeyError`.
+    """
+    found = dict(flatten(settings))
+    if key in found:
+        return found[key]
+    if key.startswith("registry.config."):
+        place: Any = settings.registry.config
+        for part in key.split(".")[2:]:
+            if not isinstance(place, dict) or part not in place:
+                raise KeyError(key)
+            place = place[part]
+        return place
+    block = {name.removeprefix(key + "."): value for name, value in found.items() if name.startswith(key + ".")}
+    if not block:
+        raise KeyError(key)
+    return block

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +13,39 @@ from gdkreg.errors import ConfigError
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 KeyPath = tuple[str, ...]
+_MANY = 100_000
+
+
+class BadValueError(ConfigError):
+    """A value that a key cannot have: `key` and `problem` apart, for whoever knows another place where it was said."""
+
+    def __init__(self, place: Path, line: int, key: KeyPath, problem: str, fix: str = "") -> None:
+        super().__init__(f"{place}:{line}: {'.'.join(key)}: {problem}", fix=fix or f"edit {place}, line {line}")
+        self.key = key
+        self.problem = problem
+        self.command = fix
 
 
 class Source:
-    """What stands in one gdk.yml: `values` of the keys that we read, and the line of each key."""
+    """What stands in one gdk.yml: `values` of the keys that we read, the line of each key, and of each item of a list.
+
+    `files` are the keys that another file filled in.
+    """
 
     def __init__(self, path: Path, values: dict[str, Any], lines: dict[KeyPath, int]) -> None:
         self.path = path
         self.values = values
         self.lines = lines
+        self.files: dict[KeyPath, Path] = {}
 
-    def error(self, key: KeyPath, what: str, fix: str = "") -> ConfigError:
+    def error(self, key: KeyPath, what: str, fix: str = "") -> BadValueError:
         """An error at a key, or at the nearest block above it that stands in the file."""
+        if key in self.files:
+            return BadValueError(self.files[key], 1, key, what, fix)
         place = key
         while place and place not in self.lines:
             place = place[:-1]
-        line = self.lines.get(place, 1)
-        return ConfigError(f"{self.path}:{line}: {'.'.join(key)}: {what}", fix=fix or f"edit {self.path}, line {line}")
+        return BadValueError(self.path, self.lines.get(place, 1), key, what, fix)
 
 
 def parse(path: Path, raw: bytes) -> Source:
@@ -38,6 +55,8 @@ def parse(path: Path, raw: bytes) -> Source:
         root = yaml.compose(text, Loader=Loader)
     except yaml.YAMLError as error:
         raise _yaml_error(path, text, error) from None
+    except RecursionError:
+        raise ConfigError(f"{path}:1: not valid YAML", why="it is nested too deeply", fix=f"edit {path}") from None
     if root is None or (isinstance(root, yaml.ScalarNode) and root.value == ""):
         return Source(path, {}, {})
     if not isinstance(root, yaml.MappingNode):
@@ -75,11 +94,20 @@ def _yaml_error(path: Path, text: str, error: yaml.YAMLError) -> ConfigError:
     number = min(mark.line, text.count("\n")) if mark else 0
     lines = text.splitlines() or [""]
     shown = lines[min(number, len(lines) - 1)]
-    problem = str(getattr(error, "problem", None) or error).splitlines()[0]
+    problem = _problem(error)
     if "\t" in shown[: len(shown) - len(shown.lstrip())]:
         problem = "a tab; YAML is indented with spaces"
-    key = shown.strip().partition(":")[0].strip(" -") or "?"
+    found = re.match(r"[\s-]*([\w.-]{1,60}):(?:\s|$)", shown)  # a line without a key may be one of a value's
+    key = found[1] if found else "?"
     return ConfigError(f"{path}:{number + 1}: {key}: not valid YAML", why=problem, fix=f"edit {path}, line {number + 1}")
+
+
+def _problem(error: Exception) -> str:
+    """What the parser says, without the texts that it quotes: an unquoted password may begin with * or !."""
+    from gdkreg.masking.text import MASK
+
+    said = str(getattr(error, "problem", None) or error).splitlines()[0]
+    return re.sub(r"(['\"])(?:[^'\"]{2,})\1", MASK, said)
 
 
 def _once(path: Path, node: yaml.Node, key: KeyPath, seen: set[str]) -> None:
@@ -90,6 +118,14 @@ def _once(path: Path, node: yaml.Node, key: KeyPath, seen: set[str]) -> None:
 
 
 def _walk(path: Path, node: yaml.Node, at: KeyPath, lines: dict[KeyPath, int]) -> None:
+    if len(lines) > _MANY:
+        raise ConfigError(
+            f"{path}:{lines[at[:1]]}: {at[0]}: holds more than {_MANY} keys", fix=f"edit {path}, line {lines[at[:1]]}"
+        )
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            lines[(*at, str(index))] = item.start_mark.line + 1
+            _walk(path, item, (*at, str(index)), lines)
     if not isinstance(node, yaml.MappingNode):
         return
     seen: set[str] = set()
@@ -107,8 +143,7 @@ def _build(path: Path, builder: Any, node: yaml.Node, key: str) -> Any:
         return builder.construct_object(node, deep=True)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None) or node.start_mark
-        problem = str(getattr(error, "problem", None) or error).splitlines()[0]
-        raise ConfigError(f"{path}:{mark.line + 1}: {key}: not valid YAML", why=problem) from None
+        raise ConfigError(f"{path}:{mark.line + 1}: {key}: not valid YAML", why=_problem(error)) from None
 
 
 def _kind(node: yaml.Node) -> str:

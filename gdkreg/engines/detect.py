@@ -31,6 +31,13 @@ class Endpoint(msgspec.Struct, frozen=True):
     url: str
     source: str
 
+    @property
+    def shown(self) -> str:
+        """DOCKER_HOST may hold a password."""
+        from gdkreg.masking.text import prose
+
+        return prose(self.url)
+
 
 class Engine(msgspec.Struct, frozen=True):
     """`kind` is "none" where no engine answers; `why` then says what was tried."""
@@ -122,9 +129,9 @@ def find(host: HostReader) -> tuple[Engine, Api | None]:
         docker = api.server.startswith("Docker/") and isinstance(info, dict)
         version = {"Version": info.get("ServerVersion", "")} if docker else api.call("GET", "/version", timeout=ANSWER_WITHIN)
     except EngineError as error:
-        return Engine("none", at, why=f"no engine answers at {at.url or at.source}: {_short(error.why)}"), None
+        return Engine("none", at, why=f"no engine answers at {at.shown or at.source}: {_short(error.why)}"), None
     if not isinstance(info, dict) or not isinstance(version, dict):
-        return Engine("none", at, why=f"no engine answers at {at.url}: it is something else"), None
+        return Engine("none", at, why=f"no engine answers at {at.shown}: it is something else"), None
     return Engine(kind_of(at, info, version, host.platform), at, str(version.get("Version", ""))), api
 
 
@@ -139,7 +146,7 @@ def detect(host: HostReader) -> tuple[Engine, docker.DockerClient | None]:
         client = api.sdk
         client.api.timeout = WORK_WITHIN
     except DockerException as error:
-        return Engine("none", engine.endpoint, why=f"no engine answers at {engine.endpoint.url}: {_short(str(error))}"), None
+        return Engine("none", engine.endpoint, why=f"no engine answers at {engine.endpoint.shown}: {_short(str(error))}"), None
     return engine, client
 
 
@@ -165,6 +172,8 @@ def kind_of(at: Endpoint, info: dict[str, Any], version: dict[str, Any], platfor
 
 
 def _short(text: str) -> str:
+    from gdkreg.masking.text import prose
+
     if "FileNotFoundError" in text or "No such file" in text:
         return "there is no such socket"
     if "PermissionError" in text or "Permission denied" in text:
@@ -173,4 +182,4 @@ def _short(text: str) -> str:
         return f"no answer within {ANSWER_WITHIN} s; does it hang?"
     if "ConnectionRefused" in text or "Connection refused" in text:
         return "connection refused; is it running?"
-    return text[:160]
+    return prose(text)[:160]

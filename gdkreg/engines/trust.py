@@ -12,12 +12,13 @@ from gdkreg.host.base import Platform
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A certs.d folder. `then` is what the user has to do for it to count."""
+    """A certs.d folder. `then` is what the user has to do for it to count; an engine does without one that is `spare`."""
 
     folder: Path
     as_root: bool
     of: str
     then: str = ""
+    spare: bool = False
 
 
 def places(engine: Engine, platform: Platform) -> list[Place]:
@@ -39,10 +40,11 @@ def places(engine: Engine, platform: Platform) -> list[Place]:
         "podman": Place(Path("/etc/containers/certs.d"), True, "Podman"),
         "podman-rootless": Place(config / "containers/certs.d", False, "Podman"),
     }.get(engine.kind)
+    spare = msgspec.structs.replace(mine, spare=True)
     if system:
-        return [mine, system]
+        return [spare, system]
     tools = any(shutil.which(name, path=platform.env.get("PATH", "")) for name in ("podman", "buildah", "skopeo"))
-    return [mine, Place(config / "containers/certs.d", False, "podman, buildah and skopeo")] if tools else [mine]
+    return [spare, Place(config / "containers/certs.d", False, "podman, buildah and skopeo", spare=True)] if tools else [spare]
 
 
 def folders(platform: Platform) -> tuple[Path, ...]:

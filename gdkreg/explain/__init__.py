@@ -19,8 +19,9 @@ from gdkreg.services import ready
 
 _LONGEST = 8192  # characters; the error itself stands at the end of what a client prints
 _HOST = re.compile(
-    r"https?://(?P<url>[\w.-]+)(?::(?P<port>\d+))?|dial tcp (?P<ip>[\d.]+):(?P<ipport>\d+)|\blookup (?P<name>[\w.-]+)|"
-    r"access denied for (?P<image>[^\s,]+),|\(host='(?P<pool>[\w.-]+)', port=(?P<poolport>\d+)\)"
+    r"https?://(?:[^/\s@]*@)?(?P<url>[\w.-]+)(?::(?P<port>\d+))?|"
+    r"dial tcp (?P<ip>[\d.]+):(?P<ipport>\d+)|\blookup (?P<name>[\w.-]+)|access denied for (?P<image>[^\s,]+),|"
+    r"\(host='(?P<pool>[\w.-]+)', port=(?P<poolport>\d+)\)"
 )
 _RESOLVER = re.compile(r"\blookup [\w.-]+ on (?P<at>[\d.]+):53")
 _IN_A_CONTAINER = "127.0.0.11"  # Docker's own resolver, in every container on a network of its own

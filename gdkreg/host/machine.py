@@ -85,6 +85,17 @@ class Machine:
         except OSError:
             return []
 
+    def may_write(self, path: Path) -> bool:
+        for folder in path.parents:
+            try:
+                folder.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError:
+                return False
+            return os.access(folder, os.W_OK | os.X_OK)
+        return False
+
     def query(self, argv: Sequence[str]) -> Completed:
         return commands.run(argv)
 

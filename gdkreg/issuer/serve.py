@@ -19,12 +19,22 @@ from gdkreg.issuer import quiet
 from gdkreg.issuer.app import Issuer, build
 from gdkreg.issuer.gate import BoundedProtocol, Gate, Visitor
 from gdkreg.issuer.users import everything
+from gdkreg.masking.text import address
 from gdkreg.plan.state import FOLDER
 from gdkreg.registry import tokens
 from gdkreg.resources import applied
 from gdkreg.resources.first_user import read_first
 
 Tick = Callable[[], Awaitable[None]]
+
+
+class MaskedQuery(logging.Filter):
+    """uvicorn's access log tells the whole query, and somebody may have put a token into it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        args = record.args if isinstance(record.args, tuple) else ()
+        record.args = tuple(address(item) if isinstance(item, str) and item.startswith("/") else item for item in args)
+        return True
 
 
 class Source:
@@ -102,6 +112,7 @@ def server(app: Starlette, address: str, port: int, tls: tuple[Path, Path] | Non
         ssl_keyfile=tls and tls[1],
     )
     config.load()
+    logging.getLogger("uvicorn.access").addFilter(MaskedQuery())
     made = Server(config)
 
     def meet(visitor: Visitor) -> BoundedProtocol:

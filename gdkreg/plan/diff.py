@@ -1,32 +1,40 @@
-"""Changes as a unified diff, with secrets masked."""
+"""Changes as a unified diff, with secrets masked (`plan/shown.py`)."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from gdkreg.plan.actions import Action, Leave, RemoveFile, WriteFile
 
-_NAMES = r"token|secret|password|accesskey|secretkey|accountkey|privatekey|private_key|authorization"
-_SECRET = re.compile(rf"(?im)^([ +-]*[\w.-]*(?:{_NAMES})[\w-]*[\"']?[ \t]*[:=][ \t]*)[^\s/|>].*$")
-_BEARER = re.compile(r"(?i)\b(bearer|basic)[ \t]+[\w+/=.~-]{6,}")
-_IN_URL = re.compile(r"(://[^/\s:@]+:)[^@\s]+(?=@)")
 _TOO_LONG = 200
 
 
-def mask(text: str) -> str:
-    """The text with the values of keys that hold secrets (token, secret, password…) blotted out."""
-    text = _BEARER.sub(r"\1 ********", _IN_URL.sub(r"\1********", text))
-    return _SECRET.sub(r"\1********", text)
-
-
 def unified(name: str, before: bytes | None, after: bytes | None) -> str:
-    """A diff of two versions of a file; empty where they are alike. Long lines are cut."""
+    """A diff of two versions of a file; empty where they are alike. Long lines are cut.
+
+    Lines are numbered where they are the file's own; else they are what is shown of its values.
+    """
     if before == after:
         return ""
+    from gdkreg.plan import shown
+
+    try:
+        sides = shown.sides(Path(name), before, after)
+    except shown.HiddenError as why:
+        return f"(it changes; contents not shown: {why})"
+    if sides.before == sides.after:
+        return "(only comments, order or layout change)"
+    labels = ("/dev/null" if before is None else name, "/dev/null" if after is None else name)
+    rows = _rows(_lines(sides.before), _lines(sides.after), labels)
+    if not sides.whole:
+        rows = ["@@ values @@" if row.startswith("@@") else row for row in rows]
+    return "\n".join(row if len(row) <= _TOO_LONG else row[:_TOO_LONG] + "…" for row in rows)
+
+
+def _rows(old: list[str], new: list[str], labels: tuple[str, str]) -> list[str]:
     import difflib
 
-    old, new = (_lines(side) for side in (before, after))
-    labels = ("/dev/null" if before is None else name, "/dev/null" if after is None else name)
     # A file of many lines with one changed is the common case: compare only what differs.
     head = 0
     while head < min(len(old), len(new)) and old[head] == new[head]:
@@ -37,14 +45,12 @@ def unified(name: str, before: bytes | None, after: bytes | None) -> str:
     start = max(0, head - 3)
     ends = [len(side) - max(0, tail - 3) for side in (old, new)]
     rows = list(difflib.unified_diff(old[start : ends[0]], new[start : ends[1]], *labels, lineterm=""))
-    rows = [_shift(row, start) if row.startswith("@@") else row for row in rows]
-    return mask("\n".join(row if len(row) <= _TOO_LONG else row[:_TOO_LONG] + "…" for row in rows))
+    return [_shift(row, start) if row.startswith("@@") else row for row in rows]
 
 
-def _lines(content: bytes | None) -> list[str]:
-    if content is None:
+def _lines(text: str | None) -> list[str]:
+    if text is None:
         return []
-    text = content.decode("utf-8", "replace")
     lines = [line.replace("\r", "␍") for line in text.split("\n")]
     if lines[-1] == "":
         return lines[:-1]

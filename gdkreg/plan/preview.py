@@ -60,6 +60,9 @@ class Preview:
                 (names.discard if info is None else names.add)(path.name)
         return sorted(name for name in names if not self._is_gone(folder / name))
 
+    def may_write(self, path: Path) -> bool:
+        return self._host.may_write(path)
+
     def query(self, argv: Sequence[str]) -> Completed:
         return self._host.query(argv)
 

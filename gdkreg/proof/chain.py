@@ -19,6 +19,7 @@ from gdkreg.config.values import is_ipv4, is_loopback
 from gdkreg.errors import GdkregError
 from gdkreg.explain import kind_of, remedy_of
 from gdkreg.host.base import Host
+from gdkreg.masking.text import prose
 from gdkreg.proof.access import access
 from gdkreg.proof.client import AbsentError, BrokenError, Client
 from gdkreg.proof.image import ACCEPT, make
@@ -83,7 +84,7 @@ class Chain:
                 except GdkregError as error:
                     hop = Hop(name, "broken", f"{error.what}: {error.why}" if error.why else error.what, error.fix)
                 except (requests.RequestException, OSError) as error:
-                    hop = Hop(name, "broken", str(error)[:200], "gdkreg doctor")
+                    hop = Hop(name, "broken", prose(str(error))[:200], "gdkreg doctor")
                 beginning("")
                 yield msgspec.structs.replace(hop, ms=round((time.monotonic() - begin) * 1000, 1))
                 if hop.verdict in {"broken", "absent"}:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from gdkreg.masking.text import prose
 from gdkreg.proof.image import Image
 
 
@@ -13,8 +14,8 @@ class BrokenError(Exception):
     """A hop is broken, and what cures it."""
 
     def __init__(self, detail: str, remedy: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
+        self.detail = prose(detail)  # a client's own words, often
+        super().__init__(self.detail)
         self.remedy = remedy
 
 

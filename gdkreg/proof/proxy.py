@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,7 +31,8 @@ _MOST_TRAILERS = 100
 
 class Proxy(ThreadingHTTPServer):
     """`upstream` is where the registry answers meanwhile, in plain HTTP; `tell` is given each exchange, `note` what went wrong
-    before one. Bodies pass in pieces; the beginning of the realm's is kept, and of all with `bodies`."""
+    before one. Bodies pass in pieces; the beginning of the realm's is kept, and of all with `bodies`. `cure` is the command after
+    which the client trusts the certificate."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -43,6 +45,7 @@ class Proxy(ThreadingHTTPServer):
         note: Callable[[str], None],
         *,
         bodies: bool = False,
+        cure: str = "gdkreg trust-docker-registry",
     ) -> None:
         super().__init__((settings.address, settings.registry.port), _Handler)
         self.settings = settings
@@ -50,6 +53,9 @@ class Proxy(ThreadingHTTPServer):
         self.tell = tell
         self.note = note
         self.bodies = bodies
+        self._cure = cure
+        self._under_way = 0
+        self._changed = threading.Condition()
         self._places = threading.BoundedSemaphore(_MOST)
         if settings.registry.self_signed:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -74,11 +80,28 @@ class Proxy(ThreadingHTTPServer):
         finally:
             self._places.release()
 
+    @contextmanager
+    def exchange(self) -> Iterator[None]:
+        """One is under way."""
+        with self._changed:
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify_all()
+
+    def settle(self, seconds: float) -> None:
+        """Wait for what is under way: a client may have ended before we told of its last answer."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._under_way, seconds)
+
     def handle_error(self, *_: Any) -> None:
         """One sentence, where the standard library prints a traceback."""
         error = sys.exc_info()[1]
         if isinstance(error, ssl.SSLError):
-            self.note(_handshake(error))
+            self.note(_handshake(error, self._cure))
         elif not isinstance(error, (ConnectionError, TimeoutError)):
             self.note(f"a request was not understood: {error}")
 
@@ -102,10 +125,10 @@ def _connection(scheme: str, host: str, port: int, context: ssl.SSLContext | Non
     return http.client.HTTPConnection(host, port, timeout=_PATIENCE)
 
 
-def _handshake(error: ssl.SSLError) -> str:
+def _handshake(error: ssl.SSLError, cure: str) -> str:
     reason = (error.reason or str(error)).lower().replace("_", " ")
     if "unknown ca" in reason or "bad certificate" in reason or "certificate unknown" in reason:
-        return f"a client does not trust the registry's certificate ({reason}): gdkreg trust-docker-registry"
+        return f"a client does not trust the registry's certificate ({reason}): {cure}"
     if "http request" in reason:
         return "a client speaks plain HTTP, and this is TLS: use https://, and take the registry out of insecure-registries"
     return f"a client did not finish the TLS handshake ({reason})"
@@ -141,6 +164,10 @@ class _Handler(BaseHTTPRequestHandler):
         return
 
     def _forward(self) -> None:
+        with self.server.exchange():
+            self._exchange()
+
+    def _exchange(self) -> None:
         began, started = time.monotonic(), time.time()
         to_realm = urlsplit(self.path).path == REALM_PATH
         connection = self.server.connect_to_realm() if to_realm else self.server.connect_to_registry()

@@ -14,11 +14,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from urllib.parse import parse_qs, urlsplit
 
+from gdkreg.clients.table import CLIENTS, trusting
 from gdkreg.config.settings import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Host
 from gdkreg.host.signals import uninterrupted
-from gdkreg.proof.har import Exchange, mask
+from gdkreg.masking.text import address, prose
+from gdkreg.proof.har import Exchange
 from gdkreg.proof.proxy import REALM_PATH, Proxy
 from gdkreg.registry.inspection import inspect
 from gdkreg.registry.scopes import parse
@@ -26,6 +28,8 @@ from gdkreg.registry.session import challenge_of
 from gdkreg.registry.tokens import Signer, signer_of
 from gdkreg.services import tracing
 from gdkreg.services.registry import Registry
+
+_LAST = 2.0  # seconds for an exchange whose client has ended already
 
 
 class Tracer:
@@ -40,6 +44,7 @@ class Tracer:
         *,
         show_secrets: bool,
         record: Callable[[Exchange], None] | None = None,
+        program: str = "",
     ) -> None:
         self._settings = settings
         self._id = id_
@@ -48,6 +53,7 @@ class Tracer:
         self._show_secrets = show_secrets
         self._lock = threading.Lock()
         self._record = record
+        self._client = next((row for row in CLIENTS if row.program and row.program == program), None)
         self._began = self._ran = False
 
     def __enter__(self) -> Tracer:
@@ -76,11 +82,13 @@ class Tracer:
         upstream = ("127.0.0.1", _free_port())
         moved = Registry(self._settings, self._id, self._host, launch=registry.launch.moved(*upstream))
         moved.start(self._host, moved.choose())
-        self._proxy = Proxy(self._settings, upstream, self._tell, self._note, bodies=self._record is not None)
+        cure = trusting(self._client, self._settings, self._host.platform.system)
+        self._proxy = Proxy(self._settings, upstream, self._tell, self._note, bodies=self._record is not None, cure=cure)
 
     def __exit__(self, *failure: object) -> None:
         with uninterrupted():  # a second Ctrl-C is as easily pressed as the first
             self._proxy.shutdown()
+            self._proxy.settle(_LAST)
             self._proxy.server_close()
             self._put_back()
 
@@ -102,18 +110,18 @@ class Tracer:
 
     def _note(self, text: str) -> None:
         with self._lock:
-            self._say(f"! {text}")
+            self._say(f"! {prose(text)}")
 
     def _tell(self, exchange: Exchange) -> None:
         if self._record is not None:
             self._record(exchange)
         with self._lock:
-            path = exchange.url if self._show_secrets else mask(exchange.url)
+            path = exchange.url if self._show_secrets else address(exchange.url)
             self._say(
                 f"{exchange.method:<6} {path}  {exchange.status}  {exchange.ms:.0f} ms  {exchange.sent}↑ {exchange.received}↓"
             )
             for text in [exchange.error] if exchange.error else self._meaning(exchange):
-                self._say(f"         {text}")
+                self._say(f"         {prose(text)}")
 
     def _signer(self) -> Signer | None:
         try:

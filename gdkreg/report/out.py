@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import os
 import re
@@ -30,19 +32,44 @@ def colored(text: str, color: str, stream: Any = None) -> str:
     return f"\x1b[{_COLORS[color]}m{text}\x1b[0m"
 
 
+lost = ""  # why something that was to be told could not be
+
+
 def line(text: str = "") -> None:
+    """A line of the result. Where it cannot be written that is said once, and what is at work goes on; who ends the
+    program asks `lost`. Raises `BrokenPipeError` where nobody reads any more."""
     raw(typed(text))
 
 
 def raw(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    """A line as it is, whatever it says."""
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        lose(error)
+
+
+def lose(error: OSError) -> None:
+    """From now on the result goes nowhere."""
+    global lost
+    lost = error.strerror or str(error)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    note(colored("gdkreg: ", "red", sys.stderr) + f"standard output cannot be written: {lost}")
+
+
+def is_of_stdout(error: BaseException) -> bool:
+    """Whether an error is one of writing to stdout, as Typer does with its help: an error of a file names the file."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in {errno.EBADF, errno.ENOSPC, errno.EIO}
 
 
 def note(text: str) -> None:
     """A remark that is not part of the result."""
-    sys.stderr.write(typed(text) + "\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        sys.stderr.write(typed(text) + "\n")
+        sys.stderr.flush()
 
 
 def typed(text: str) -> str:
@@ -99,15 +126,11 @@ def _plain(text: str) -> str:
 
 def error(problem: GdkregError) -> None:
     """What happened, why, what helps; details between them as they are."""
-    stream = sys.stderr
-    stream.write(colored("gdkreg: ", "red", stream) + problem.what + "\n")
-    if problem.why:
-        stream.write(f"  why: {typed(problem.why)}\n")
-    for row in problem.details.splitlines():
-        stream.write(f"  {row}\n")
-    if problem.fix:
-        stream.write(f"  fix: {typed(problem.fix)}\n")
-    stream.flush()
+    rows = [colored("gdkreg: ", "red", sys.stderr) + problem.what]
+    rows += [f"  why: {problem.why}"] if problem.why else []
+    rows += [f"  {row}" for row in problem.details.splitlines()]
+    rows += [f"  fix: {problem.fix}"] if problem.fix else []
+    note("\n".join(rows))
 
 
 class PullProgress:

@@ -17,7 +17,7 @@ from gdkreg.plan.journal import Journal
 from gdkreg.plan.ledger import Entry
 from gdkreg.plan.reconcile import Resource
 from gdkreg.plan.state import FOLDER
-from gdkreg.resources import hosts_text, persist, registry_config
+from gdkreg.resources import git_exclude, hosts_text, persist, registry_config
 from gdkreg.resources.applied import Applied
 from gdkreg.resources.certificates import Certificate, Jwks
 from gdkreg.resources.container_files import ContainerFiles
@@ -65,6 +65,7 @@ class Catalog:
             *self.of_the_issuer(),
             self.docker_trust(),
             *self.runners(),
+            *self.checkout(),
             self.applied(),
         )
 
@@ -83,6 +84,12 @@ class Catalog:
         own = ("registry", "registry/storage", "registry/config.yml", f"{FOLDER}/http_secret")
         files = self._own("registry/config.yml", *own, marked=registry_config.marked)
         return RegistryConfig(self._settings, files), self.container_files(), self.first_user()
+
+    def checkout(self) -> tuple[Resource, ...]:
+        """What a root that is a checkout of git's has besides."""
+        path = git_exclude.place(self._settings.root)
+        here = self._host.info(path) is not None or path in self._journal.owned()
+        return (git_exclude.GitExclude(path, self._journal),) if here else ()
 
     def applied(self) -> Applied:
         return Applied(self._settings, self._own("applied", f"{FOLDER}/applied.json"))

@@ -212,7 +212,7 @@ class Jwks(msgspec.Struct, frozen=True):
         try:
             if certificate is not None and not is_pending(certificate):
                 wanted = self._content(certificate)
-            elif is_pending(certificate) and key is not None and not is_pending(key):  # renewed on the key that stays
+            elif key is not None and not is_pending(key):  # to be made, on the key that stays
                 wanted = self._content(key)
         except ValueError as error:
             problem = str(error)

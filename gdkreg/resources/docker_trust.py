@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from gdkreg.engines.trust import Place
+from gdkreg.errors import GdkregError
 from gdkreg.host.base import HostReader
 from gdkreg.plan.actions import Action, MakeFolder, RemoveFile, RemoveFolder, WriteFile, is_pending
 from gdkreg.plan.ledger import Entry
@@ -20,7 +21,7 @@ BUILDKIT_MARK = b"# Written by gdkreg, for docker buildx create --buildkitd-conf
 class TrustState(msgspec.Struct, frozen=True):
     """`folders` maps every folder above the files to its mode; `former` are ours of other names or places.
 
-    `inside` are the names in each folder that we made.
+    `inside` are the names in each folder that we made, `closed` the files that this user may not write.
     """
 
     certificate: bytes | None
@@ -29,6 +30,7 @@ class TrustState(msgspec.Struct, frozen=True):
     former: list[FileState]
     folders: dict[Path, int]
     inside: dict[Path, list[str]]
+    closed: frozenset[Path]
 
 
 class DockerTrust(msgspec.Struct, frozen=True):
@@ -66,6 +68,7 @@ class DockerTrust(msgspec.Struct, frozen=True):
             buildkit=self.files.inspect(host, self.buildkit),
             former=[file for file in former if file.owned],
             folders=folders,
+            closed=frozenset(path for place, path in paths if not place.as_root and not host.may_write(path)),
             inside={folder: host.entries(folder) for folder in [*self.files.journal.folders(), *lone] if host.info(folder)},
         )
 
@@ -92,6 +95,12 @@ class DockerTrust(msgspec.Struct, frozen=True):
 
     def _trust(self, place: Place, file: FileState, state: TrustState, made: set[Path]) -> list[Action]:
         actions: list[Action] = []
+        if file.path in state.closed and file.content != state.certificate:
+            if place.spare:
+                return []
+            raise GdkregError(
+                f"{file.path} cannot be written", why=f"{place.of} reads its trust there", fix=f"make {place.folder} writable"
+            )
         for folder in _above(file.path):
             mode = state.folders.get(folder)
             # An unreadable folder breaks every pull from that registry.
@@ -132,12 +141,32 @@ class DockerTrust(msgspec.Struct, frozen=True):
     def notes(self, state: TrustState) -> list[Note]:
         if not self.wanted:
             return [Note("off", "not asked for", "gdkreg trust-docker-registry")]
-        wrong = [str(file.path) for _, file in state.files if file.content != state.certificate]
+        left_out = self.left_out(state)
+        without = [
+            Note(
+                "warning",
+                f"{file.path} cannot be written, so {place.of} will not trust the registry",
+                f"make {place.folder} writable, then: gdkreg trust-docker-registry",
+            )
+            for place, file in left_out
+        ]
+        wrong = [
+            str(file.path) for place, file in state.files if file.content != state.certificate and (place, file) not in left_out
+        ]
         if wrong:
-            return [Note("changed", f"{', '.join(wrong)} is not registry_host.crt", "gdkreg reconfigure")]
+            return [Note("changed", f"{', '.join(wrong)} is not registry_host.crt", "gdkreg reconfigure"), *without]
         if state.buildkit.content != self._buildkitd_toml():
-            return [Note("changed", f"{self.buildkit} is not as gdkreg writes it", "gdkreg reconfigure")]
-        return [Note("ok", ", ".join(str(file.path) for _, file in state.files))]
+            return [Note("changed", f"{self.buildkit} is not as gdkreg writes it", "gdkreg reconfigure"), *without]
+        here = [str(file.path) for _, file in state.files if file.content == state.certificate]
+        return [Note("ok", ", ".join(here) or str(self.buildkit)), *without]
+
+    def left_out(self, state: TrustState) -> list[tuple[Place, FileState]]:
+        """The places that cannot be written and that the engine in use does without."""
+        return [
+            (place, file)
+            for place, file in state.files
+            if self.wanted and place.spare and file.path in state.closed and file.content != state.certificate
+        ]
 
 
 def _bytes_of(action: Action) -> bytes:

@@ -8,7 +8,7 @@ import msgspec
 
 from gdkreg.config.settings import Settings
 from gdkreg.config.values import is_loopback
-from gdkreg.errors import GdkregError
+from gdkreg.errors import ConfigError, GdkregError
 from gdkreg.host.base import HostReader, Platform
 from gdkreg.plan.actions import Action, ForgetFile, WriteFile
 from gdkreg.plan.journal import Journal
@@ -16,6 +16,7 @@ from gdkreg.plan.ledger import Entry
 from gdkreg.plan.reconcile import Note, foreign
 from gdkreg.resources import runner_text
 from gdkreg.resources.owned import FileState, OwnedFiles
+from gdkreg.resources.runner_lists import WrongValueError
 from gdkreg.resources.runner_text import Seen, Wanted
 
 
@@ -41,13 +42,16 @@ def _behind_a_closed_door(path: Path, host: HostReader) -> bool:
     return folder is not None and host.platform.uid not in {0, folder.uid} and not folder.mode & 0o005
 
 
-def has_docker_runner(path: Path, host: HostReader) -> bool:
-    """Whether `up` has anything to patch there."""
+def why_not(path: Path, host: HostReader) -> str:
+    """Why `up` has nothing to patch there; empty where it has."""
     try:
         text = (host.read(path, as_root=True) or b"").decode()
-        return any(item.patched for item in runner_text.patch(text, Wanted("/x:/y", {}))[1])
+        seen = runner_text.patch(text, Wanted("/x:/y", {}))[1]
+    except WrongValueError as error:
+        return f"{path}:{error.line}: {error.what}, which the runner refuses too"
     except (GdkregError, UnicodeDecodeError):
-        return False
+        seen = []
+    return "" if any(item.patched for item in seen) else f"{path} holds no Docker runner"
 
 
 class RunnerConfig(msgspec.Struct, frozen=True):
@@ -72,6 +76,10 @@ class RunnerConfig(msgspec.Struct, frozen=True):
             return [ForgetFile(path=self.path, reason="it is gone")] if state.owned and not present else []
         try:
             return self._patch(state) if present else self._remove(state)
+        except WrongValueError as error:
+            if present and not self.named:
+                return []
+            raise ConfigError(f"{self.path}:{error.line}: {error.what}", why="the runner refuses it too", fix=error.fix) from None
         except GdkregError as error:
             if present and not self.named:
                 return []

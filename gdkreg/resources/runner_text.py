@@ -18,6 +18,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Array, Table
 
 from gdkreg.errors import GdkregError
+from gdkreg.resources.runner_lists import refuse_wrong
 
 DOCKER_EXECUTORS = frozenset({"docker", "docker+machine", "docker-autoscaler", "docker-windows"})
 CERTS_D = "/etc/docker/certs.d"
@@ -44,7 +45,7 @@ class Seen(msgspec.Struct, frozen=True):
 def patch(text: str, wanted: Wanted) -> tuple[str, list[Seen]]:
     """The file with every Docker runner brought to what is wanted, and what runners there are.
 
-    Raises `GdkregError` for what is not TOML, and where there is no runner.
+    Raises `GdkregError` for what is not TOML, and where there is no runner; `WrongValueError` for no list of texts.
     """
     text, seen = _patched(text, wanted.mount, tuple(wanted.hosts.items()), wanted.pull_policy)
     return text, list(seen)
@@ -60,6 +61,7 @@ def _patched(text: str, mount: str, hosts: tuple[tuple[str, str], ...], pull_pol
         seen.append(Seen(name, executor, docker))
         if docker:
             table = _docker_table(runner)
+            refuse_wrong(table, text, index)
             _put(table, "volumes", _with_mount(_strings(table.get("volumes")), mount))
             _put(table, "extra_hosts", _with_hosts(_strings(table.get("extra_hosts")), dict(hosts)))
             if pull_policy and table.get("pull_policy") != pull_policy:

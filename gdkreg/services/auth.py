@@ -17,6 +17,7 @@ import msgspec
 from gdkreg.config.settings import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Host, HostReader
+from gdkreg.host.environment import of_a_service
 from gdkreg.plan import roots
 from gdkreg.plan.actions import is_pending
 from gdkreg.services.daemon import Daemon
@@ -79,7 +80,10 @@ class Auth:
         place = (self._settings.address, self._settings.auth_port, "registry.auth_port")
         if is_taken(*place, host):
             raise taken(*place, roots.others(self._settings.root, host))
-        env = {**self._host.platform.env, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path[1:]])}
+        env = {
+            **of_a_service(self._host.platform.env),
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path[1:]]),
+        }
         self._daemon.start(host, [sys.executable, "-m", "gdkreg.issuer.serve", str(self._settings.root)], env, self._digest())
         deadline = time.monotonic() + PATIENCE
         while not self.answers():
@@ -111,7 +115,9 @@ class Auth:
         return State(True, "process", self._daemon.describe(), self.url, verdict, digest == self._digest())
 
     def lines(self, count: int | None, *, follow: bool, since: float | None) -> Iterator[str]:
-        return self._daemon.lines(count, follow=follow, since=since)
+        from gdkreg.masking.text import prose
+
+        return map(prose, self._daemon.lines(count, follow=follow, since=since))
 
 
 def asks_for_tokens(scheme: str, host: str, port: int, path: str, timeout: float = 1.0) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from gdkreg.config.settings import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Host, HostReader, Platform
+from gdkreg.host.environment import of_a_service
 from gdkreg.services.daemon import Daemon
 from gdkreg.services.launch import Launch
 
@@ -76,11 +77,8 @@ class ProcessRuntime:
 
     def start(self, host: Host) -> None:
         self.check()
-        # REGISTRY_… of the caller's would silently change the configuration; AWS_CA_BUNDLE makes 2.8's s3 driver panic.
-        env = {
-            key: value for key, value in self._platform.env.items() if not key.startswith("REGISTRY_") and key != "AWS_CA_BUNDLE"
-        }
-        env |= {**self._launch.environment, **self._launch.overrides}
+        # No REGISTRY_… of the caller's either: it would silently change the configuration.
+        env = of_a_service(self._platform.env, reaches_out=True) | self._launch.environment | self._launch.overrides
         self.daemon.start(host, [self._binary(), "serve", str(self._launch.config)], env, self.wanted())
 
     def running(self) -> str | None:

@@ -110,7 +110,7 @@ class Registry:
         if api is None:
             return None, engine.why
         if not engine.local:
-            return None, f"the engine at {engine.endpoint.url} is not on this machine"
+            return None, f"the engine at {engine.endpoint.shown} is not on this machine"
         image = self.settings.registry.image
         runtime = ContainerRuntime(self.settings.root, self._id, image, lambda: self.launch, self._host, engine, api)
         return runtime, f"{engine.kind} engine {engine.version}"
@@ -256,7 +256,9 @@ class Registry:
         runtime = self.current()
         if runtime is None:
             raise GdkregError("the registry was not started yet", fix="gdkreg start registry")
-        return runtime.lines(count, follow=follow, since=since)
+        from gdkreg.masking.text import prose
+
+        return map(prose, runtime.lines(count, follow=follow, since=since))  # it logs its endpoints with their headers
 
     # on the way
 

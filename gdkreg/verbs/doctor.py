@@ -40,7 +40,7 @@ def _engine(root: Root) -> list[Note]:
         return [
             Note("error" if needed else "warning", engine.why, "start the engine, or gdkreg config set registry.runtime process")
         ]
-    notes = [Note("ok", f"{engine.kind} {engine.version} at {engine.endpoint.url} ({engine.endpoint.source})")]
+    notes = [Note("ok", f"{engine.kind} {engine.version} at {engine.endpoint.shown} ({engine.endpoint.source})")]
     if text := hint(engine):
         notes.append(Note("warning", text))
     if not registry.self_signed and not is_loopback(root.settings.address):

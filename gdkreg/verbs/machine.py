@@ -40,6 +40,8 @@ def reconfigure(root: Root, listener: Listener = SILENT, *, dry_run: bool = Fals
     work = Work(root, "reconfigure", listener)
     outcome = work.carry_out(plan, dry_run=dry_run, check=lambda: root.catalog().all(), claim=True)
     outcome.data["enabled"] = True
+    if dry_run:
+        outcome.notes += trust_left_out(root)
     if outcome.changes and not dry_run:
         _tell_first_user(root, outcome)
         outcome.notes += _warnings(root)
@@ -76,6 +78,7 @@ def up(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Out
     root.decide_issuer()
     runner, notes = _one_runner(root)
     root.options = root.options.also(trust=root.settings.registry.self_signed, runner=runner)
+    notes += trust_left_out(root)
     hops: dict[str, Any] = {}
 
     def plan(preview: Preview) -> list[Step]:
@@ -100,13 +103,16 @@ def up(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Out
 
 def _one_runner(root: Root) -> tuple[Path | None, list[str]]:
     """The runner file that `up` patches, if it is clear which, and what to say where it is not."""
-    from gdkreg.resources.runner_config import has_docker_runner, usual_places
+    from gdkreg.resources.runner_config import usual_places, why_not
 
     found = usual_places(root.settings, root.host)
     if len(found) > 1:
         return None, [f"! {len(found)} runner files are here; patch the one you mean: gdkreg runner-patch {found[0]}"]
-    if found and not has_docker_runner(found[0], root.host):
-        return None, [f"- {found[0]} holds no Docker runner, so nothing is patched there"]
+    certs_d = root.host.platform.home / ".docker" / "certs.d"
+    if found and root.host.info(certs_d) is None and not root.host.may_write(certs_d):
+        return None, [f"- {certs_d} cannot be made, which the runner would mount; {found[0]} is not patched"]
+    if found and (why := why_not(found[0], root.host)):
+        return None, [f"- {why}, so nothing is patched there"]
     return (found[0] if found else None), []
 
 
@@ -129,6 +135,13 @@ def _ready(root: Root, outcome: Outcome) -> None:
         outcome.data["ready"] = push + (
             " (in 5 seconds: so long Docker may remember /etc/hosts as it was)" if HOSTS in wrote else ""
         )
+
+
+def trust_left_out(root: Root) -> list[str]:
+    """What the plan leaves out because it cannot be written and the engine does without it."""
+    trust = root.catalog().docker_trust()
+    notes = trust.notes(trust.inspect(root.reader)) if trust.wanted else []
+    return [f"! {note.text}\n    {note.fix}" for note in notes if note.level == "warning"]
 
 
 def trust_hints(root: Root) -> list[str]:
@@ -221,7 +234,7 @@ def _own_folder(root: Root, steps: Sequence[Step]) -> list[Step]:
     kept = [
         path
         for path, owned in root.journal.owned().items()
-        if not path.is_relative_to(folder) and owned.resource != "hosts" and str(path) not in handled
+        if not path.is_relative_to(folder) and owned.resource not in {"hosts", "git_exclude"} and str(path) not in handled
     ]
     if kept or any(isinstance(step.action, Leave) for step in steps):
         return []

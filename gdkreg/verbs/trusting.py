@@ -13,6 +13,7 @@ from gdkreg.plan.actions import Step
 from gdkreg.plan.outcome import Listener, Outcome
 from gdkreg.plan.preview import Preview
 from gdkreg.resources.runner_config import usual_places
+from gdkreg.verbs.machine import trust_left_out
 from gdkreg.verbs.root import Root
 from gdkreg.verbs.work import SILENT, Work
 
@@ -36,6 +37,7 @@ def trust(root: Root, listener: Listener = SILENT, *, remove: bool = False, dry_
     )
     name, changed = root.settings.authority, bool(outcome.items)
     outcome.data["authority"] = name
+    outcome.notes += [] if remove else trust_left_out(root)
     if dry_run:
         return outcome
     if remove:

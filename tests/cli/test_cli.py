@@ -212,6 +212,119 @@ def test_config(fake: FakeHost) -> None:
     assert gdkreg("config", "example").output == (Path(__file__).parents[2] / "gdk.example.yml").read_text()
 
 
+def test_the_command_line_is_named_for_what_it_says(fake: FakeHost) -> None:
+    for key, value, problem in [
+        ("registry.port", "abc", "registry.port: expected a whole number, got text"),
+        ("registry.host", "", "registry.host: '' is not a host name"),
+        ("registry.config.log.x", ".inf", "registry.config.log.x: inf is not a number"),
+        ("auto_devops.enabled", "true", "auto_devops.gitlab.port: the tunnel is on but has no port"),
+        ("registry.auth_port", "5000", "registry.auth_port: 5000 is the registry's own port"),
+    ]:
+        text = gdkreg("config", "set", key, value, code=2).output
+        assert text.startswith(f"gdkreg: {problem}\n")
+        assert "why: config set was told so on the command line; gdk.yml is as it was" in text
+        assert fake.files[ROOT / "gdk.yml"].decode() == GDK_YML
+
+
+def test_what_stood_in_gdk_yml_before_is_named_there(fake: FakeHost) -> None:
+    broken = GDK_YML + "runner:\n  enabled: maybe\n"
+    fake.put(ROOT / "gdk.yml", broken)
+    assert "gdk.yml:8: runner.enabled: expected true or false" in gdkreg("config", "set", "registry.port", "5001", code=2).output
+    assert fake.files[ROOT / "gdk.yml"].decode() == broken
+
+
+def test_config_get_sees_what_config_set_wrote(fake: FakeHost) -> None:
+    for key, value in [
+        ("registry.config.log.level", "debug"),
+        ("registry.config.storage.delete.enabled", "false"),
+        ("registry.version", "1.10"),
+        ("registry.restart_policy", "no"),
+        ("relative_url_root", "/gitlab"),
+        ("hostname", "no"),
+    ]:
+        gdkreg("config", "set", key, value)
+        assert gdkreg("config", "get", key).output == value + "\n"
+    assert json.loads(gdkreg("config", "get", "registry.config.log", "--json").output)["value"] == {"level": "debug"}
+    for key in ("registry.config.log.levl", "registry.config.", "registry.configx", "registry.config.log.level.x"):
+        assert f"there is no key {key}" in gdkreg("config", "get", key, code=2).output
+    for key in ("registry.config.", "registry.configx", "registry.config..x", "registry"):
+        assert f"there is no key {key}" in gdkreg("config", "set", key, "1", code=2).output
+
+
+def test_the_last_user_takes_the_key_with_him(fake: FakeHost) -> None:
+    for name in ("ci", "bot"):
+        CliRunner().invoke(build(), ["user", "add", name, "--password-stdin"], input="secret\n")
+    assert gdkreg("config", "get", "registry.users", "--json").output.count('"name"') == 2
+    gdkreg("user", "remove", "ci")
+    gdkreg("user", "remove", "bot")
+    assert fake.files[ROOT / "gdk.yml"].decode() == GDK_YML
+
+
+def test_a_runner_file_that_the_runner_refuses(fake: FakeHost) -> None:
+    path = Path("/home/dev/.gitlab-runner/config.toml")
+    runner = '[[runners]]\nexecutor = "shell"\n[[runners]]\nexecutor = "docker"\n[runners.docker]\n  volumes = "/cache"\n'
+    fake.put(path, runner)
+    gdkreg("reconfigure")
+    text = gdkreg("runner-patch", code=2).output
+    assert f"gdkreg: {path}:6: runners.docker.volumes: expected a list of texts, got text" in text
+    assert 'fix: write volumes = ["/cache"] there' in text
+    for wrong in ("volumes = 3", "volumes = [1]", 'extra_hosts = "a:1"', "extra_hosts = {}"):
+        fake.put(path, runner.replace('volumes = "/cache"', wrong))
+        assert f"{path}:6: runners.docker.{wrong.split()[0]}: expected a list" in gdkreg("runner-patch", code=2).output
+    assert b"certs.d" not in fake.files[path]
+
+
+def test_a_home_that_cannot_be_written_stops_nobody_whose_engine_reads_elsewhere(fake: FakeHost) -> None:
+    fake.closed.add(Path("/home/dev/.docker"))
+    gdkreg("reconfigure")
+    said = (
+        "/home/dev/.docker/certs.d/registry.test:5000/ca.crt cannot be written, so the runner and Docker Desktop will not trust"
+    )
+    text = gdkreg("trust-docker-registry", "--dry-run").output
+    assert said in text
+    assert "make folder" not in text
+    text = gdkreg("trust-docker-registry").output
+    assert said in text
+    assert "registry.test:5000 is trusted" in text
+    assert fake.files[ROOT / "registry" / "buildkitd.toml"]
+    assert not any(".docker" in str(path) for path in fake.infos)
+    assert "Nothing to do" in gdkreg("reconfigure").output
+    assert said in gdkreg("status").output
+    fake.closed.clear()
+    gdkreg("reconfigure")
+    assert said not in gdkreg("status").output
+
+
+def test_a_checkout_shows_nothing_of_what_is_made(fake: FakeHost) -> None:
+    exclude = ROOT / ".git/info/exclude"
+    fake.put(exclude, "*.swp\n")
+    assert f"replace {exclude}" in gdkreg("plan").output
+    gdkreg("reconfigure")
+    assert b"/jwks.json\n" in fake.files[exclude]
+    assert "Nothing to do" in gdkreg("reconfigure").output
+    gdkreg("undo")
+    assert fake.files[exclude] == b"*.swp\n"
+    gdkreg("reconfigure")
+    gdkreg("down")
+    assert fake.files[exclude] == b"*.swp\n"
+
+
+def test_what_cert_renew_tells_is_what_it_does(fake: FakeHost) -> None:
+    gdkreg("reconfigure")
+    fake.remove(ROOT / "localhost.crt")
+    assert "jwks.json" not in [row.split()[1] for row in gdkreg("status").output.splitlines() if row.startswith("~")]
+    gdkreg("reconfigure")
+    fake.remove(ROOT / "jwks.json")
+    assert "jwks.json            missing" in gdkreg("status").output
+    gdkreg("reconfigure")
+    before = dict(fake.files)
+    told = [item["target"] for item in json.loads(gdkreg("cert", "renew", "--dry-run", "--json").output)["actions"]]
+    gdkreg("cert", "renew")
+    changed = {str(path) for path in fake.files if fake.files[path] != before.get(path) and ".gdkreg" not in str(path)}
+    assert changed == set(told)
+    assert str(ROOT / "localhost.key") not in changed
+
+
 def test_certificates(fake: FakeHost) -> None:
     assert "no certificates yet" in gdkreg("cert", "show").output
     gdkreg("reconfigure")

@@ -223,3 +223,9 @@ def test_what_cannot_be_done_is_said_before(box: Box) -> None:
         assert result.code == 1
         assert f"cannot run {command}" in result.err
     assert trace(box, "sh", "-c", "exit 7").code == 7
+
+
+def test_a_client_that_does_not_trust_is_told_what_it_reads(box: Box) -> None:
+    result = box.gdkreg("trace", "--", "curl", "-sS", f"https://{HOST}/v2/")
+    assert result.code == 60, result
+    assert f"export CURL_CA_BUNDLE={box.root}/registry_host.crt" in result.out, result

@@ -69,6 +69,12 @@ def test_folders(host: Host, tmp_path: Path) -> None:
     assert host.info(folder) is None
 
 
+def test_who_may_write_where(host: Host, tmp_path: Path) -> None:
+    host.make_folder(tmp_path / "a", mode=0o755)
+    assert host.may_write(tmp_path / "a" / "file")
+    assert host.may_write(tmp_path / "b" / "c" / "file")
+
+
 def test_append(host: Host, tmp_path: Path) -> None:
     host.append(tmp_path / "log", b"one", below=tmp_path)
     host.append(tmp_path / "log", b"two", below=tmp_path)

@@ -102,14 +102,14 @@ def test_undo_of_removals(fake: FakeHost) -> None:
 
 
 def test_undo_stops_with_a_diff_where_the_user_edited(fake: FakeHost) -> None:
-    run(fake, write(A, b"ours\n", None), write(B, b"x", None))
-    fake.put(A, "ours\nmine\n")
+    run(fake, write(A, b"concurrent = 1\n", None), write(B, b"x", None))
+    fake.put(A, "concurrent = 1\nlimit = 2\n")
     with pytest.raises(GdkregError, match="was edited after") as error:
         undo(fake)
-    assert "+mine" in error.value.details
+    assert "+limit = " in error.value.details
     assert fake.files[B] == b"x", "nothing is touched"
     undo(fake, keep_edits=True)
-    assert fake.files[A] == b"ours\nmine\n"
+    assert fake.files[A] == b"concurrent = 1\nlimit = 2\n"
     assert B not in fake.files
 
 
@@ -393,23 +393,22 @@ def test_the_journal_holds_no_command(fake: FakeHost) -> None:
 # diffs
 
 
-def test_diffs_are_short_masked_and_numbered() -> None:
+def test_diffs_are_short_and_numbered() -> None:
+    hosts = "/etc/hosts"
     before = b"".join(b"line %d\n" % number for number in range(1000))
-    after = before.replace(b"line 500\n", b'  token = "glrt-abc"\n')
-    text = diff.unified("f", before, after)
+    after = before.replace(b"line 500\n", b"line five hundred\n")
+    text = diff.unified(hosts, before, after)
     assert len(text.splitlines()) == 11
     assert "@@ -498,7 +498,7 @@" in text
-    assert "glrt" not in text
-    assert diff.unified("f", before, before) == ""
-    assert "(no newline at the end)" in diff.unified("f", b"a\n", b"a")
-    assert "␍" in diff.unified("f", b"a\n", b"a\r\n")
-    assert diff.unified("f", None, b"a" * 1000).endswith("…")
+    assert diff.unified(hosts, before, before) == ""
+    assert "(no newline at the end)" in diff.unified(hosts, b"a\n", b"a")
+    assert "␍" in diff.unified(hosts, b"a\n", b"a\r\n")
+    assert diff.unified(hosts, None, b"a" * 1000).endswith("…")
 
 
 def test_a_diff_of_each_kind_of_action() -> None:
     assert diff.of(command("x")) == ""
-    assert "-x" in diff.of(RemoveFile(path=A, reason="", before=b"x\n"))
+    assert "-x" in diff.of(RemoveFile(path=Path("/etc/hosts"), reason="", before=b"x\n"))
     assert diff.of(write(A, b"", None, secret=True)) == "(contents not shown: a secret)"
     assert diff.of(WriteFile(path=A, content=lambda _: b"", reason="", before=None)) == "(contents made when it is written)"
     assert diff.of(write(STATE / "x", b"x", None)) == ""
-    assert diff.mask("  password: hunter2\n  realm: x") == "  password: ********\n  realm: x"

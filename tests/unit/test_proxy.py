@@ -226,9 +226,9 @@ def test_a_recording_is_whole_after_each_exchange(tmp_path: Path) -> None:
     with Recording(har, "https://r.test", show_secrets=False) as recording:
         (beside,) = set(tmp_path.iterdir()) - {har}
         for count in (1, 2, 3):
-            recording.add(exchange(f"/{count}"))
+            recording.add(exchange(f"/v2/?n={count}"))
             urls = [each["request"]["url"] for each in json.loads(beside.read_bytes())["log"]["entries"]]
-            assert urls == [f"https://r.test/{number}" for number in range(1, count + 1)]
+            assert urls == [f"https://r.test/v2/?n={number}" for number in range(1, count + 1)]
         assert har.read_text() == "precious"
         recording.finish()
         recording.add(exchange("/late"))

@@ -79,7 +79,7 @@ def test_a_plan_before_the_first_run_shows_the_file_without_the_secret(fake: Fak
     from gdkreg.plan import diff
 
     shown = diff.of(plan(fake, config(fake))[-1])
-    assert "+  secret: ********" in shown
+    assert "+  secret: ***" in shown
     assert "rootdirectory: /var/lib/registry" in shown
 
 

@@ -56,7 +56,7 @@ class Docker:
     def engine(self) -> str:
         with told(self._settings, self._host):
             self.client.ping()
-        return f"{self.found.kind} {self.found.version} at {self.found.endpoint.url}"
+        return f"{self.found.kind} {self.found.version} at {self.found.endpoint.shown}"
 
     def has(self, image: str) -> bool:
         return any(image in item.tags for item in self._images(image.rpartition(":")[0]))
