@@ -10,10 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from gdkreg.cli.app import build
 from gdkreg.clients.table import CLIENTS, Client
 from gdkreg.config.schema import Registry
 from gdkreg.explain.rules import RULES
+from gdkreg.report import out
 from tests import pages
 
 REPO = Path(__file__).resolve().parents[2]
@@ -106,6 +109,12 @@ def test_the_picture_is_small_and_fetches_nothing() -> None:
     picture = (REPO / "docs/up.svg").read_text()
     assert len(picture) < 60_000
     assert not re.findall(r"@import|@font-face|href=|url\([^#]", picture)
+
+
+def test_the_starter_file_is_the_same_where_gdkreg_is_on_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(out, "_program", lambda: "/clone/.venv/bin/gdkreg")
+    printed = CliRunner().invoke(build(), ["config", "example"]).output
+    assert printed == (REPO / "gdk.example.yml").read_text()
 
 
 def test_ci_runs_what_is_here() -> None:
