@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 export ROOT
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-builders test-sample test-faults mutants lint format bench example trust-docker-registry clean
+.PHONY: help up down test test-builders test-sample test-faults mutants lint format bench example pages picture trust-docker-registry clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,15 @@ bench: ## Measure start-up, reconfigure and start as ratios, in one run
 
 example: ## Write gdk.example.yml from the code
 	@$(BIN)/gdkreg config example > gdk.example.yml
+
+pages: ## Write docs/commands.md from the options and docs/tour.md from a run in a box (as root)
+	@support/bootstrap test
+	@$(BIN)/python -m tests.pages
+	@$(BIN)/python -m tests.e2e.tour
+
+picture: ## Draw docs/up.svg from a run in a box (as root)
+	@support/bootstrap test
+	@$(BIN)/python -m tests.e2e.picture
 
 trust-docker-registry: ## GDK's target: trust the registry's certificate
 	@support/bootstrap trust

@@ -98,7 +98,7 @@ def example() -> None:
     """
     from gdkreg.config import example
 
-    out.line(example.example().rstrip("\n"))
+    out.raw(example.example().rstrip("\n"))  # the same file wherever gdkreg is
 
 
 @configs.command()

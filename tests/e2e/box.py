@@ -131,11 +131,13 @@ class Box:
         )
         return Result(done)
 
-    def popen(self, *command: str) -> subprocess.Popen[str]:
+    def popen(self, *command: str, terminal: int | None = None) -> subprocess.Popen[str]:
+        """A command that goes on; `terminal` is a file descriptor to read from and write to."""
         return subprocess.Popen(
             self.argv(["env", f"--chdir={self.root}", *command]),
             env=self._env,
-            stdout=subprocess.PIPE,
+            stdin=terminal,
+            stdout=subprocess.PIPE if terminal is None else terminal,
             stderr=subprocess.STDOUT,
             text=True,
         )

@@ -1,4 +1,4 @@
-"""The README's tour: its commands are run in a box, and what they print is what stands there.
+"""docs/tour.md: its commands are run in a box, and what they print is what stands there.
 
 `python -m tests.e2e.tour` writes the output anew; `test_tour.py` compares, with numbers that differ
 from run to run (times, dates, pids, digests) taken as equal.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.e2e.box import IMAGE, REPO, Box
 
-README = REPO / "README.md"
+PAGE = REPO / "docs/tour.md"
 _BLOCK = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
 _WAVES = [
     (re.compile(r"\d{4}-\d\d-\d\d"), "DATE"),
@@ -31,6 +31,8 @@ _WAVES = [
     (re.compile(r"gdkreg-verify:[0-9a-f]{12}"), "gdkreg-verify:HEX"),
     (re.compile(r"sha256:[0-9a-f]{12}\b"), "sha256:HEX"),
     (re.compile(r"\d+[↑↓]"), "N"),
+    (re.compile(r"^(iat|nbf|exp|jti|time left) .*"), r"\1 IT"),
+    (re.compile(r"kid=[A-Z0-9:]+"), "kid=KEY"),
     (re.compile(r"for \d+ s\b"), "for N s"),
     (re.compile(r" +"), " "),
 ]
@@ -59,8 +61,12 @@ def play(box: Box, command: str) -> str:
             break
         box.run("sleep", "0.4")
         result = box.run("sh", "-c", command)
-    text = result.out + result.err
-    return text.replace(str(box.root), "/home/you/gdk").replace(str(box.home), "/home/you").rstrip("\n")
+    return as_yours(result.out + result.err, box).rstrip("\n")
+
+
+def as_yours(text: str, box: Box) -> str:
+    """With a reader's paths."""
+    return text.replace(str(box.root), "/home/you/gdk").replace(str(box.home), "/home/you")
 
 
 def level(text: str) -> str:
@@ -71,7 +77,7 @@ def level(text: str) -> str:
 
 
 def render(text: str, box: Box) -> str:
-    """The README with every console block's output written anew."""
+    """The page with every console block's output written anew."""
 
     def block(found: re.Match[str]) -> str:
         out = ""
@@ -89,7 +95,7 @@ def main() -> int:
         box = Box(Path(folder) / "box")
         try:
             prepare(box)
-            README.write_text(render(README.read_text(), box))
+            PAGE.write_text(render(PAGE.read_text(), box))
         finally:
             box.close()
     return 0
