@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import re
 from collections.abc import Callable, Iterable, Iterator
 
@@ -52,8 +54,10 @@ def _learnt() -> re.Pattern[str] | None:
     from urllib.parse import quote
 
     while _to_learn:
-        _known.update(text for text in _to_learn.pop()() if len(text) >= 6)  # a short one would blot out words
-        forms = {form for text in _known for form in (text, quote(text, safe=""), text.replace("\\", "\\\\").replace('"', '\\"'))}
+        with contextlib.suppress(ValueError, RecursionError):  # a number of 10,000 digits, a list in itself: nobody can say that
+            _known.update(text for text in _to_learn.pop()() if len(text) >= 6)  # a short one would blot out words
+        quoted = functools.partial(quote, safe="", errors="replace")
+        forms = {form for text in _known for form in (text, quoted(text), text.replace("\\", "\\\\").replace('"', '\\"'))}
         _pattern = re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))) if forms else None
     return _pattern
 

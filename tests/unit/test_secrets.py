@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -257,3 +258,13 @@ def test_the_environment_of_a_service() -> None:
 def test_masking_keeps_the_shape() -> None:
     value = {"a": [1, {"b": None}], "c": True, "d": ""}
     assert masked(value, paths("")) == {"a": ["***", {"b": None}], "c": True, "d": ""}
+
+
+def test_what_cannot_be_learnt_brings_down_no_error() -> None:
+    def endless() -> Iterator[str]:
+        yield "SECRET-before"
+        yield str(10**5000)
+
+    learn(endless)
+    learn(lambda: ["SECRET-\udc80"])
+    assert "SECRET" not in GdkregError("the program said SECRET-before", why="SECRET-\udc80").what
