@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 
 from gdkreg.errors import GdkregError
 from gdkreg.host import network
@@ -27,6 +28,16 @@ def is_taken(address: str, port: int, key: str, host: HostReader) -> bool:
     if error.errno == errno.EACCES:
         raise GdkregError(f"port {port} needs root", why="ports below 1024 do", fix=f"gdkreg config set {key} {port + 5000}")
     return True
+
+
+def stays_taken(address: str, port: int, key: str, host: HostReader, patience: float) -> bool:
+    """The same, where somebody is about to let go of it; `patience` is in seconds."""
+    deadline = time.monotonic() + patience
+    while is_taken(address, port, key, host):
+        if time.monotonic() >= deadline:
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def taken(address: str, port: int, key: str, claims: list[Claim]) -> GdkregError:

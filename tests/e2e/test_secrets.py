@@ -168,8 +168,9 @@ def test_a_value_that_is_set(box: Box) -> None:
     for options in (["--dry-run"], ["--dry-run", "--json"], []):
         assert "***" in say(box, "config", "set", "registry.config.fresh", fresh, *options).out
     assert "*** (changed)" in say(box, "config", "set", "registry.config.fresh", plant(), "--dry-run").out
-    named = box.gdkreg("config", "get", "registry.config")
+    named = box.gdkreg("config", "get", "registry.config.fresh")
     assert found(named.out), "it was asked for by its name"
+    say(box, "config", "get", "registry.config")
 
 
 @pytest.mark.parametrize("options", [[], ["--har", "dialog.har"]])

@@ -105,7 +105,9 @@ def test_of_a_flood_the_oldest_make_room(gate: Gate, tmp_path: Path, kind: Calla
         flood.append(kind(gate))
         until(lambda: len(gate.silent) <= (6 if kind in {connect, slow} else 0))
     until(lambda: sum(map(is_closed, flood)) == 24)
-    assert [is_closed(each) for each in flood] == [True] * 24 + [False] * 6
+    closed = [is_closed(each) for each in flood]
+    assert all(closed[:20]), "two that come at once may change places, no more"
+    assert not closed[-1]
     assert get(gate, tmp_path) == "hello"
     assert len(gate.silent) <= 6
     assert len(gate.begun) <= 6
