@@ -21,7 +21,7 @@ from gdkreg.host.environment import of_a_service
 from gdkreg.plan import roots
 from gdkreg.plan.actions import is_pending
 from gdkreg.services.daemon import Daemon
-from gdkreg.services.place import is_taken, taken
+from gdkreg.services.place import stays_taken, taken
 from gdkreg.services.registry import State
 
 PATIENCE = 15.0  # seconds
@@ -76,9 +76,9 @@ class Auth:
 
     def start(self, host: Host) -> None:
         """Start it, or replace what runs; returns once it answers. Raises `GdkregError`."""
-        self._daemon.stop(host)
+        ran = self._daemon.stop(host)
         place = (self._settings.address, self._settings.auth_port, "registry.auth_port")
-        if is_taken(*place, host):
+        if stays_taken(*place, host, leaving=ran):
             raise taken(*place, roots.others(self._settings.root, host))
         env = {
             **of_a_service(self._host.platform.env),

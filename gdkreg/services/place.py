@@ -10,6 +10,8 @@ from gdkreg.host import network
 from gdkreg.host.base import HostReader
 from gdkreg.plan.roots import Claim
 
+LEAVING = 2.0  # seconds in which the last thread of a process that has ended lets go of its port
+
 
 def is_taken(address: str, port: int, key: str, host: HostReader) -> bool:
     """Whether another program listens there. Raises `GdkregError` where nobody could; `key` names the port in gdk.yml.
@@ -30,9 +32,9 @@ def is_taken(address: str, port: int, key: str, host: HostReader) -> bool:
     return True
 
 
-def stays_taken(address: str, port: int, key: str, host: HostReader, patience: float) -> bool:
-    """The same, where somebody is about to let go of it; `patience` is in seconds."""
-    deadline = time.monotonic() + patience
+def stays_taken(address: str, port: int, key: str, host: HostReader, *, leaving: bool) -> bool:
+    """The same; `leaving` where a process that we ended may be about to let go of it."""
+    deadline = time.monotonic() + (LEAVING if leaving else 0)
     while is_taken(address, port, key, host):
         if time.monotonic() >= deadline:
             return True

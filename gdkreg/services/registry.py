@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from gdkreg.engines.api import Api
     from gdkreg.engines.detect import Engine
 
-_LEAVING = 2.0  # seconds in which the last thread of a process that has ended lets go of its port
 PATIENCE = 30.0  # seconds until a registry that neither answers nor dies is given up
 PORT = "registry.port"
 NOT_RUNNING = "stopped"
@@ -188,12 +187,11 @@ class Registry:
         if choice.otherwise is not None and not choice.runtime.has_image():
             runtime, choice = choice.otherwise, Choice(choice.otherwise, f"{self.settings.registry.image} could not be pulled")
         left = self._without([kind for kind in self.recorded() if kind != runtime.name], host)
-        patience = 0.0
-        if runtime.running() is not None:
+        ran = runtime.running() is not None
+        if ran:
             runtime.stop(host)
-            patience = _LEAVING
         address, port = self.launch.address, self.launch.port
-        if place.stays_taken(address, port, PORT, host, patience):
+        if place.stays_taken(address, port, PORT, host, leaving=ran):
             raise place.taken(address, port, PORT, roots.others(self.settings.root, host))
         if self.recorded() != (record := [runtime.name, *left]):
             state.write(host, self.settings.root, _RECORD, " ".join(record).encode())
