@@ -14,7 +14,7 @@ from gdkreg.errors import FAILED, ConfigError, GdkregError
 from gdkreg.report import out
 
 if TYPE_CHECKING:
-    from gdkreg.config.settings import Settings
+    from gdkreg.config.effective import Settings
     from gdkreg.registry.tokens import TokenSource
     from gdkreg.verbs.root import Root
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.host.base import System
 
 # certs.d: a folder that `trust-docker-registry` writes; builder: BuildKit's own; variable: it names the one file.

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import msgspec.inspect
 
 from gdkreg.config import values
+from gdkreg.config.effective import Settings
 from gdkreg.config.schema import GdkYml, Registry
 from gdkreg.config.source import KeyPath, Source
-
-if TYPE_CHECKING:
-    from gdkreg.config.settings import Settings
 
 
 def check_settings(settings: Settings, source: Source) -> None:

@@ -1,22 +1,21 @@
-"""Settings: the effective value of every key, defaults and derived values filled in."""
+"""From gdk.yml, and the files beside it, to the settings: defaults and derived values filled in, every value checked."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from gdkreg.config import checks, values
+from gdkreg.config import checks
 from gdkreg.config.convert import convert
-from gdkreg.config.schema import AutoDevops, GdkYml, Registry, Runner
+from gdkreg.config.effective import TUNNEL_DOMAIN, Settings
+from gdkreg.config.schema import AutoDevops, GdkYml, Registry
 from gdkreg.config.source import KeyPath, Source, parse
 from gdkreg.errors import ConfigError
 from gdkreg.host.base import HostReader
-
-TUNNEL_DOMAIN = "qa-tunnel.gitlab.info"
 
 # Older GDKs hold single values in files beside gdk.yml; they fill in where gdk.yml is silent.
 # A key with two files takes the first that is there.
@@ -31,69 +30,6 @@ VALUE_FILES: dict[KeyPath, tuple[str, ...]] = {
     ("auto_devops", "registry", "port"): ("auto_devops_registry_port",),
 }
 _BOOLEAN_FILES = {"registry_enabled", "auto_devops_enabled"}
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Every key with its effective value. `origin` tells, by dotted key, what did not come from a default."""
-
-    root: Path
-    hostname: str
-    listen_address: str
-    port: int
-    relative_url_root: str
-    https: bool
-    registry: Registry
-    runner: Runner
-    auto_devops: AutoDevops
-    issuer: Literal["gitlab", "local"] = "gitlab"
-    origin: dict[str, str] = {}
-
-    @property
-    def authority(self) -> str:
-        """The registry's part of an image reference, HOST:PORT; also the folder's name in certs.d."""
-        port = self.registry.external_port
-        return self.host if port == 443 else f"{self.host}:{port}"
-
-    @property
-    def host(self) -> str:
-        return self.registry.host or self.hostname
-
-    @property
-    def address(self) -> str:
-        return self.registry.listen_address or self.listen_address
-
-    @property
-    def auth_port(self) -> int:
-        return self.registry.auth_port or 5001
-
-    @property
-    def gitlab_url(self) -> str:
-        """GDK's own URL, without a slash at its end."""
-        scheme = "https" if self.https else "http"
-        default = 443 if self.https else 80
-        port = "" if self.port == default else f":{self.port}"
-        path = self.relative_url_root.strip("/")
-        return f"{scheme}://{self.hostname}{port}{'/' + path if path else ''}"
-
-    @property
-    def scheme(self) -> str:
-        return "https" if self.registry.self_signed else "http"
-
-    @property
-    def realm(self) -> str:
-        """Where a client gets its token: GitLab's /jwt/auth, or the stand-in's."""
-        if self.issuer == "local":
-            return f"{self.scheme}://{self.host}:{self.auth_port}/jwt/auth"
-        return f"{self.gitlab_url}/jwt/auth"
-
-    def names(self) -> dict[str, str]:
-        """Host names of this GDK with their addresses; tunnel names and addresses need no entry."""
-        pairs = {self.hostname: self.listen_address, self.host: self.address}
-        return {
-            name: self.address if address == "0.0.0.0" else address
-            for name, address in pairs.items()
-            if not values.is_ipv4(name) and name != "localhost" and not name.endswith("." + TUNNEL_DOMAIN)
-        }
 
 
 def find_root(start: Path, host: HostReader, given: Path | None = None, *, sign: str = "gdk.yml") -> Path:

@@ -11,7 +11,7 @@ import msgspec
 
 from gdkreg.clients import table
 from gdkreg.clients.table import Client
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.config.values import is_loopback
 from gdkreg.explain.rules import RULES, Rule
 from gdkreg.host.base import HostReader, System

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from gdkreg.clients.table import BY_NAME, trusting
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.host.base import System
 from gdkreg.plan.state import FOLDER
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gdkreg.clients.stores import Login, stored
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.host.base import Host
 from gdkreg.proof.client import BrokenError
 from gdkreg.registry import session as sessions

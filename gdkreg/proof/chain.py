@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 import requests
 
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.config.values import is_ipv4, is_loopback
 from gdkreg.errors import GdkregError
 from gdkreg.explain import kind_of, remedy_of

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from urllib.parse import parse_qs, urlsplit
 
 from gdkreg.clients.table import CLIENTS, trusting
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Host
 from gdkreg.host.signals import uninterrupted

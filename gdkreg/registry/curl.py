@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.registry.scopes import Scope
 from gdkreg.registry.tokens import TokenSource
 

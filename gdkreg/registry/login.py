@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gdkreg.clients import stores
 from gdkreg.clients.table import BY_NAME, LOG_IN
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Completed, Host, HostReader
 from gdkreg.plan.state import FOLDER

@@ -12,7 +12,7 @@ import msgspec
 import requests
 import requests.adapters
 
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.registry.scopes import Scope
 from gdkreg.registry.tokens import SERVICE, TokenSource

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from gdkreg.config.settings import Settings, check, flatten
+from gdkreg.config.effective import Settings
+from gdkreg.config.settings import check, flatten
 from gdkreg.errors import ConfigError
 from gdkreg.host.base import HostReader
 from gdkreg.plan import state as states

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.engines.trust import Place, folders
 from gdkreg.host.base import HostReader
 from gdkreg.options import Options

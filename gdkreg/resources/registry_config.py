@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.errors import DamagedError
 from gdkreg.host.base import HostReader
 from gdkreg.plan import state as states

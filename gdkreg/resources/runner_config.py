@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.config.values import is_loopback
 from gdkreg.errors import ConfigError, GdkregError
 from gdkreg.host.base import HostReader, Platform

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Host, HostReader
 from gdkreg.host.environment import of_a_service

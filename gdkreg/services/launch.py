@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import HostReader
 from gdkreg.plan.actions import is_pending

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.errors import DamagedError, GdkregError
 from gdkreg.host.base import Host, HostReader
 from gdkreg.plan import roots, state

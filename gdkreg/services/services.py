@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.errors import DamagedError, GdkregError
 from gdkreg.host.base import Host, HostReader, digest
 from gdkreg.plan import ledger, roots

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Host, HostReader
 

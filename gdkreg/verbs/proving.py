@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.plan.actions import Control
 from gdkreg.plan.outcome import Listener

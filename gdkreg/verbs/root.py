@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gdkreg.config import settings as configuration
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.config.source import Source
 from gdkreg.errors import ConfigError, DamagedError, GdkregError
 from gdkreg.host.base import Host, HostReader

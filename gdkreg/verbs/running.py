@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.plan import reconcile
 from gdkreg.plan.actions import Step
 from gdkreg.plan.outcome import Listener, Outcome

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.plan import reconcile, state
 from gdkreg.plan.actions import Action, Control, ForgetFile, Leave, RemoveFile, RemoveFolder, SetAside, Step, WriteFile

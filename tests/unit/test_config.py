@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from gdkreg.config import schema, values
 from gdkreg.config.edit import set_value
-from gdkreg.config.settings import Settings, find_root, flatten, load
+from gdkreg.config.effective import Settings
+from gdkreg.config.settings import find_root, flatten, load
 from gdkreg.errors import ConfigError
 from tests.fakes import FakeHost
 from tests.unit.conftest import ROOT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gdkreg.config import settings as configuration
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.explain import explain, kind_of
 from tests.fakes import FakeHost
 from tests.unit.conftest import ROOT

@@ -10,7 +10,7 @@ import pytest
 
 from gdkreg.clients import stores
 from gdkreg.config import settings as configs
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Completed
 from gdkreg.registry import login as clients

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from gdkreg.config import settings as configs
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.registry import session
 from gdkreg.registry.scopes import parse
 from gdkreg.registry.session import Realm, RefusedError, ask_registry, challenge_of, realm_of, request

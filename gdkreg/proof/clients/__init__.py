@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.host.base import Host
 from gdkreg.proof.client import Client
 from gdkreg.proof.clients.buildx import Buildx

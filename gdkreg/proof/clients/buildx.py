@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.engines.names import patiently
 from gdkreg.host.base import Completed, Host
 from gdkreg.proof.client import AbsentError, BrokenError, CaFile

@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.explain import remedy_of
 from gdkreg.host.base import HostReader
 from gdkreg.proof.client import BrokenError

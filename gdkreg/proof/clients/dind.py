@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.config.values import is_ipv4, is_loopback
 from gdkreg.engines.names import patiently
 from gdkreg.host import processes

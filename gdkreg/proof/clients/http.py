@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.host.base import Host
 from gdkreg.proof.client import BrokenError, CaFile
 from gdkreg.proof.clients.common import broken, path_of

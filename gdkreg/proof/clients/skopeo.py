@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from gdkreg.clients.stores import stored
-from gdkreg.config.settings import Settings
+from gdkreg.config.effective import Settings
 from gdkreg.host.base import Completed, Host
 from gdkreg.proof.client import AbsentError, BrokenError, CaFile
 from gdkreg.proof.clients.common import TRUST, broken, private
