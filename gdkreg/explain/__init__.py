@@ -25,6 +25,7 @@ _HOST = re.compile(
 )
 _RESOLVER = re.compile(r"\blookup [\w.-]+ on (?P<at>[\d.]+):53")
 _IN_A_CONTAINER = "127.0.0.11"  # Docker's own resolver, in every container on a network of its own
+_NO_LOGIN = ("not logged in", "wrong password", "unauthorized")
 _DISTRUST = ("unknown authority", "unknown authority in containerd")
 
 
@@ -158,6 +159,8 @@ def _by_now(
         cause, remedy = f"{cause}, and has been renewed since", "try again"
     elif found.name == "no such host":
         cause, remedy = _of_name(found, line, settings, host)
+    elif found.name in _NO_LOGIN and client is not None and client.login and client.name != "docker":
+        remedy = remedy.replace("gdkreg login", f"gdkreg login --client {client.name}", 1)
     elif found.name == "read-only" and settings.registry.config.get("proxy"):
         cause = "the registry is a pull-through cache (registry.config.proxy), which takes no pushes"
     return msgspec.structs.replace(found, cause=cause, remedy=remedy)

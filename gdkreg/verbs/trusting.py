@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from gdkreg.clients.table import CLIENTS, trusting
+from gdkreg.clients.table import CLIENTS
 from gdkreg.errors import GdkregError
 from gdkreg.plan import reconcile
 from gdkreg.plan.actions import Step
@@ -53,14 +53,8 @@ def trust(root: Root, listener: Listener = SILENT, *, remove: bool = False, dry_
 def _elsewhere(root: Root) -> list[str]:
     """The clients of this machine that read no certs.d, and the line that each needs."""
     path = root.host.platform.env.get("PATH", "")
-    here = [
-        row for row in CLIENTS if row.program and row.trust in {"variable", "containerd"} and shutil.which(row.program, path=path)
-    ]
-    lines: dict[str, list[str]] = {}
-    for row in here:
-        line = f'eval "$(gdkreg env {row.name})"' if row.variable else trusting(row, root.settings, root.host.platform.system)
-        lines.setdefault(row.variable or line, [line]).append(row.name)
-    return [f"{', '.join(names)} reads no certs.d: {line}" for line, *names in lines.values()]
+    here = [row for row in CLIENTS if row.program and row.trust == "variable" and shutil.which(row.program, path=path)]
+    return [f'{row.name} reads no certs.d: eval "$(gdkreg env {row.name})"' for row in here]
 
 
 def _certificate_is_there(root: Root) -> None:

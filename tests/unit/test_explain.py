@@ -86,6 +86,8 @@ TEXTS = {
         'level=fatal msg="Error parsing image name: Requesting bearer token: invalid status code from registry 403 (Forbidden)"',
         "no basic auth credentials",
         "requests.exceptions.HTTPError: 403 Client Error: Forbidden for url: https://registry.test:5001/jwt/auth?service=x",
+        'No matching credentials were found for "registry.test:5000"\nError: fetching manifest registry.test:5000/a:1: GET '
+        "https://registry.test:5001/jwt/auth?scope=x&service=container_registry: DENIED: access forbidden",
         "failed to authorize: failed to fetch anonymous token: unexpected status: 403 Forbidden",
         'ForbiddenError: {"errors":[{"code":"DENIED","message":"access forbidden"}]}',
     ],
@@ -197,7 +199,12 @@ FILE = f"{ROOT}/registry_host.crt"
         (f'File "/v/lib/python3.11/site-packages/dxf/main.py", line 9\n{PYTHON}', "dxf", f"export DXF_TLSVERIFY={FILE}"),
         (f'File "/v/site-packages/oras/provider.py", line 9\n{PYTHON}', "oras-py", f"export REQUESTS_CA_BUNDLE={FILE}"),
         (NODE, "npm", f"export NODE_EXTRA_CA_CERTS={FILE}"),
-        (CRANE + "unknown authority", "crane", f"export SSL_CERT_FILE={FILE}"),  # (text)
+        (CRANE + "unknown authority", "crane", f"export SSL_CERT_FILE={FILE}"),
+        (
+            "Error: fetching manifest registry.test:5000/a:1: GET https://registry.test:5001/jwt/auth: DENIED: access forbidden",
+            "crane",
+            "gdkreg login --client crane",
+        ),
         (
             CTR,
             "containerd",
