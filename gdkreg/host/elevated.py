@@ -33,6 +33,7 @@ def write(path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | Non
                 raise _refused(moved.err, path)
             with uninterrupted():
                 _in_place(target, content)
+            must(["rm", "-f", fresh], path)  # if it cannot be removed, the journal stays open for it
     finally:
         commands.run_as_root(["rm", "-f", fresh])
 

@@ -67,6 +67,8 @@ def write_whole(
                 if error.errno != errno.EBUSY and not no_room:
                     raise
                 _write_in_place(folder, name, content, path)
+                with contextlib.suppress(FileNotFoundError):  # if it cannot be removed, the journal stays open for it
+                    os.unlink(temporary(Path(name)).name, dir_fd=folder)
     except OSError as error:
         raise explain(error, path) from None
 

@@ -30,6 +30,7 @@ registry:
 """
 HOST = "registry.test:5000"
 BUILDERS = Path(sys.prefix) / "builders"  # made by tests/builders/builders.sh
+_INT = "--default-signal=INT,HUP"  # which whoever runs the tests in the background may have switched off
 _SETUP = """
 set -e
 mount --make-rprivate /
@@ -125,7 +126,7 @@ class Box:
         env: Mapping[str, str] | None = None,
         timeout: float = 60,
     ) -> Result:
-        inner = ["env", f"--chdir={cwd or self.root}", *command]
+        inner = ["env", _INT, f"--chdir={cwd or self.root}", *command]
         done = subprocess.run(
             self.argv(inner), input=stdin, env={**self._env, **(env or {})}, capture_output=True, text=True, timeout=timeout
         )
@@ -134,7 +135,7 @@ class Box:
     def popen(self, *command: str, terminal: int | None = None) -> subprocess.Popen[str]:
         """A command that goes on; `terminal` is a file descriptor to read from and write to."""
         return subprocess.Popen(
-            self.argv(["env", f"--chdir={self.root}", *command]),
+            self.argv(["env", _INT, f"--chdir={self.root}", *command]),
             env=self._env,
             stdin=terminal,
             stdout=subprocess.PIPE if terminal is None else terminal,
