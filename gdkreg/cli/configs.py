@@ -48,7 +48,7 @@ def get(key: Key, root_dir: RootDir = None, json: Json = False) -> None:
     elif isinstance(value, dict) and not key.startswith("registry.config"):
         out.table([[name, _text(below)] for name, below in value.items()])
     else:
-        out.line(_text(value))
+        out.raw(_text(value))
 
 
 @configs.command("list")

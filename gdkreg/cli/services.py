@@ -88,7 +88,7 @@ def tail(
     source = services.auth if service == "auth" else services.registry
     try:
         for text in source.lines(None if since else lines, follow=follow, since=moment):
-            out.line(text)
+            out.raw(text)
     except KeyboardInterrupt:
         return
 

@@ -53,9 +53,9 @@ def token(
         from gdkreg.registry.curl import commands
 
         for line in commands(settings, asked, text, by):
-            out.line(line)
+            out.raw(line)
     else:
-        out.line(text)
+        out.raw(text)
 
 
 def _from_gitlab(settings: Settings) -> TokenSource:

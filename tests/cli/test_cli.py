@@ -460,3 +460,10 @@ def test_root_before_the_command_too(tmp_path: Path) -> None:
             [sys.executable, "-m", "gdkreg", *words, "config", "get", "registry.port"], cwd="/", capture_output=True, text=True
         )
         assert done.stdout == "5005\n", done
+
+
+def test_a_value_is_printed_as_it_is_where_a_command_has_the_whole_path(tmp_path: Path) -> None:
+    (tmp_path / "gdk.yml").write_text("registry:\n  config: {log: {fields: {note: run gdkreg up}}}\n")
+    words = [sys.executable, "-m", "gdkreg", "config", "get", "registry.config.log.fields.note"]
+    done = subprocess.run(words, cwd=tmp_path, env={**os.environ, "PATH": "/nowhere"}, capture_output=True, text=True)
+    assert done.stdout == "run gdkreg up\n", done
