@@ -7,14 +7,13 @@ import re
 import msgspec
 
 from gdkreg.errors import ConfigError
+from gdkreg.registry.names import COMPONENT, LONGEST
 
 GRAMMAR = "repository:PATH:ACTIONS or registry:catalog:*, with ACTIONS of pull, push, delete or * joined by commas"
-_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 # The name may begin with a host and port, as docker login's own scopes do.
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
-_NAME = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*:[0-9]+/)?{_COMPONENT}(?:/{_COMPONENT})*")
+_NAME = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*:[0-9]+/)?{COMPONENT}(?:/{COMPONENT})*")
 ACTIONS = ("pull", "push", "delete", "*")
-LONGEST = 255  # characters of a repository's name, as in Distribution
 
 
 class Scope(msgspec.Struct, frozen=True):
