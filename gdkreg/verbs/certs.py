@@ -15,13 +15,15 @@ def renew(root: Root, which: tuple[str, ...], listener: Listener = SILENT, *, dr
     settings = root.set_up()
 
     def plan(preview: Preview) -> list[Step]:
-        steps = reconcile.plan(root.catalog(settings, renew=which).certificates(), preview, present=True)
-        catalog = root.catalog(settings)
-        return steps + reconcile.plan((catalog.jwks(), catalog.container_files(), catalog.docker_trust()), preview, present=True)
+        steps = reconcile.plan(root.inventory(settings, renew=which).certificates(), preview, present=True)
+        inventory = root.inventory(settings)
+        return steps + reconcile.plan(
+            (inventory.jwks(), inventory.container_files(), inventory.docker_trust()), preview, present=True
+        )
 
     def check() -> tuple[reconcile.Resource, ...]:
-        catalog = root.catalog(settings)
-        return (*catalog.certificates(), catalog.jwks(), catalog.container_files(), catalog.docker_trust())
+        inventory = root.inventory(settings)
+        return (*inventory.certificates(), inventory.jwks(), inventory.container_files(), inventory.docker_trust())
 
     outcome = Work(root, "cert renew", listener).carry_out(plan, dry_run=dry_run, check=check)
     if not dry_run and outcome.changes:

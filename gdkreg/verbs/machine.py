@@ -35,10 +35,10 @@ def reconfigure(root: Root, listener: Listener = SILENT, *, dry_run: bool = Fals
 
     def plan(preview: Preview) -> list[Step]:
         root.refuse_other_claims()
-        return reconcile.plan(root.catalog().all(), preview, present=True)
+        return reconcile.plan(root.inventory().all(), preview, present=True)
 
     work = Work(root, "reconfigure", listener)
-    outcome = work.carry_out(plan, dry_run=dry_run, check=lambda: root.catalog().all(), claim=True)
+    outcome = work.carry_out(plan, dry_run=dry_run, check=lambda: root.inventory().all(), claim=True)
     outcome.data["enabled"] = True
     if dry_run:
         outcome.notes += trust_left_out(root)
@@ -83,7 +83,7 @@ def up(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Out
 
     def plan(preview: Preview) -> list[Step]:
         root.refuse_other_claims()
-        files = reconcile.plan(root.catalog().all(), preview, present=True)
+        files = reconcile.plan(root.inventory().all(), preview, present=True)
         services = root.services(root.settings, preview)
         pulls, started = pulls_first(services.start(services.enabled()))
         steps = [*pulls, *files, *started]
@@ -92,7 +92,7 @@ def up(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Out
     work = Work(root, "up", listener)
     work.settings = root.settings
     work.controls["prove"] = lambda _: proving.prove(root, hops, listener)
-    outcome = work.carry_out(plan, dry_run=dry_run, check=lambda: root.catalog().all(), claim=True)
+    outcome = work.carry_out(plan, dry_run=dry_run, check=lambda: root.inventory().all(), claim=True)
     outcome.notes += notes
     outcome.data |= {"authority": root.settings.authority, "verify": hops, "ready": ""}
     if not dry_run:
@@ -139,7 +139,7 @@ def _ready(root: Root, outcome: Outcome) -> None:
 
 def trust_left_out(root: Root) -> list[str]:
     """What the plan leaves out because it cannot be written and the engine does without it."""
-    trust = root.catalog().docker_trust()
+    trust = root.inventory().docker_trust()
     notes = trust.notes(trust.inspect(root.reader)) if trust.wanted else []
     return [f"! {note.text}\n    {note.fix}" for note in notes if note.level == "warning"]
 
@@ -171,7 +171,7 @@ def _take_back(root: Root, command: str, listener: Listener, *, dry_run: bool) -
         for step in steps:
             preview.take(step.action)
         steps += root.services(root.applied or root.settings, preview).remove()
-        steps += reconcile.plan(root.catalog().outside_state(), preview, present=False, lenient=True)
+        steps += reconcile.plan(root.inventory().outside_state(), preview, present=False, lenient=True)
         steps += _folders(root, preview)
         return [*steps, *_own_folder(root, steps)]
 
@@ -211,7 +211,7 @@ def _folders(root: Root, preview: Preview) -> list[Step]:
         path = _place(root, entry)
         if not entry.after or path.is_relative_to(root.path / FOLDER) or preview.info(path) is None or preview.entries(path):
             continue
-        owner = root.catalog().owner(entry)
+        owner = root.inventory().owner(entry)
         if owner is not None and owner.back(entry, preview):
             action = RemoveFolder(path=path, reason="empty", as_root=entry.as_root)
             preview.take(action)
@@ -250,7 +250,7 @@ def undo(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> O
         last[:] = root.journal.last_run()
         steps = _stopped_again(root, last)
         changes = [entry for entry in last if entry.kind != "service"]
-        steps += reconcile.back(changes, root.catalog().owner, preview)
+        steps += reconcile.back(changes, root.inventory().owner, preview)
         return steps + _started_again(root, last, preview, steps)
 
     def skip(executor: Executor) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gdkreg.engines.api import Api
     from gdkreg.engines.detect import Engine
     from gdkreg.engines.trust import Place
-    from gdkreg.resources.catalog import Catalog
+    from gdkreg.resources.inventory import Inventory
     from gdkreg.services.services import Services
 
 NO_OPTIONS = Options()
@@ -145,12 +145,12 @@ class Root:
 
         return places(self.engine, self.host.platform)
 
-    def catalog(self, settings: Settings | None = None, **options: object) -> Catalog:
+    def inventory(self, settings: Settings | None = None, **options: object) -> Inventory:
         """The resources, for these settings (else gdk.yml's) and with changed options."""
-        from gdkreg.resources.catalog import Catalog
+        from gdkreg.resources.inventory import Inventory
 
         wanted = msgspec.structs.replace(self.options, **options) if options else self.options
-        return Catalog(settings or self.settings, self.reader, self.journal, self._trust_places, wanted)
+        return Inventory(settings or self.settings, self.reader, self.journal, self._trust_places, wanted)
 
     def services(self, settings: Settings, host: HostReader | None = None) -> Services:
         """The services as `settings` want them, on the machine as `host` shows it."""
@@ -211,7 +211,7 @@ class Root:
     # how it stands
 
     def standings(self) -> list[Standing]:
-        return [self._standing(item) for item in self.catalog().all()]
+        return [self._standing(item) for item in self.inventory().all()]
 
     def _standing(self, item: Resource) -> Standing:
         """One thing that cannot be looked at must not hide the others."""

@@ -43,8 +43,8 @@ def _run(root: Root, command: str, name: Name | None, listener: Listener, *, dry
         """GitLab came up or went away since the last reconfigure, so the realm follows. Nothing else is applied."""
         if settings.issuer == applied.issuer:
             return ()
-        catalog = root.catalog(settings)
-        return (*catalog.of_the_issuer(), catalog.applied())
+        inventory = root.inventory(settings)
+        return (*inventory.of_the_issuer(), inventory.applied())
 
     def plan(preview: Preview) -> list[Step]:
         refuse_foreign_configuration(root.journal, root.host)

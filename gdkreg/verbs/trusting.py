@@ -29,11 +29,11 @@ def trust(root: Root, listener: Listener = SILENT, *, remove: bool = False, dry_
     def plan(preview: Preview) -> list[Step]:
         if not remove:
             root.refuse_other_claims()
-        return reconcile.plan([root.catalog().docker_trust()], preview, present=not remove)
+        return reconcile.plan([root.inventory().docker_trust()], preview, present=not remove)
 
     work = Work(root, "trust-docker-registry", listener)
     outcome = work.carry_out(
-        plan, dry_run=dry_run, check=lambda: [] if remove else [root.catalog().docker_trust()], present=not remove
+        plan, dry_run=dry_run, check=lambda: [] if remove else [root.inventory().docker_trust()], present=not remove
     )
     name, changed = root.settings.authority, bool(outcome.items)
     outcome.data["authority"] = name
@@ -44,7 +44,7 @@ def trust(root: Root, listener: Listener = SILENT, *, remove: bool = False, dry_
         outcome.notes.append(f"{name} is no longer trusted" if changed else f"{name} was not trusted")
         return outcome
     outcome.notes.append(f"{name} is trusted" if changed else f"{name} is trusted already")
-    then = [place.then for place in root.catalog().docker_trust().places if changed]
+    then = [place.then for place in root.inventory().docker_trust().places if changed]
     outcome.notes += [f"! {text}" for text in [hint(root.engine), *then] if text]
     outcome.notes += _elsewhere(root)
     return outcome
@@ -72,14 +72,14 @@ def runner_patch(
 ) -> Outcome:
     """Give every Docker runner in a config.toml the trusted certificates and the GDK's host names, or take them back."""
     root.options = root.options.also(runner=file, pull_policy=pull_policy)
-    runner = root.catalog().runner(file)
+    runner = root.inventory().runner(file)
     state = runner.inspect(root.host)
     seen = runner.seen(state) if not remove and runner.plan(state, True) is not None else []
     work = Work(root, "runner-patch", listener)
     outcome = work.carry_out(
-        lambda preview: reconcile.plan([root.catalog().runner(file)], preview, present=not remove),
+        lambda preview: reconcile.plan([root.inventory().runner(file)], preview, present=not remove),
         dry_run=dry_run,
-        check=lambda: [] if remove else [root.catalog().runner(file)],
+        check=lambda: [] if remove else [root.inventory().runner(file)],
         present=not remove,
     )
     outcome.data |= {"file": str(file), "runners": seen}
@@ -90,7 +90,7 @@ def runner_files(root: Root, given: Path | None, *, remove: bool) -> list[Path]:
     """The files that a command line can mean: the one given, else those of the usual places."""
     if given is not None:
         return [Path(os.path.normpath(given.expanduser().absolute()))]
-    ours = [item.path for item in root.catalog().runners()]
+    ours = [item.path for item in root.inventory().runners()]
     found = ours if remove and ours else usual_places(root.settings, root.host)
     if not found:
         raise GdkregError(

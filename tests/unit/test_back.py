@@ -13,7 +13,7 @@ from gdkreg.host.base import Interface, digest
 from gdkreg.options import Options
 from gdkreg.plan.actions import RemoveFile, RunCommand, WriteFile
 from gdkreg.plan.ledger import Entry
-from gdkreg.resources.catalog import Catalog
+from gdkreg.resources.inventory import Inventory
 from tests.fakes import FakeHost
 from tests.unit.conftest import ROOT
 from tests.unit.helpers import apply, journal
@@ -25,11 +25,11 @@ RUNNER = Path("/home/dev/.gitlab-runner/config.toml")
 
 
 @pytest.fixture
-def catalog(fake: FakeHost) -> Catalog:
+def inventory(fake: FakeHost) -> Inventory:
     fake.put(ROOT / "gdk.yml", GDK_YML)
     fake.put(RUNNER, '[[runners]]\n  name = "a"\n  executor = "docker"\n', 0o600)
     fake.put("/etc/docker/.keep", "")
-    return Catalog(load(ROOT, fake), fake, journal(fake), list, Options(trust=True, runner=RUNNER))
+    return Inventory(load(ROOT, fake), fake, journal(fake), list, Options(trust=True, runner=RUNNER))
 
 
 def entry(resource: str, kind: str, target: str, **fields: object) -> Entry:
@@ -62,22 +62,22 @@ FOREIGN = [
 
 @pytest.mark.parametrize(("resource", "kind", "target"), FOREIGN)
 def test_what_no_resource_could_have_made_is_refused(
-    fake: FakeHost, catalog: Catalog, resource: str, kind: str, target: str
+    fake: FakeHost, inventory: Inventory, resource: str, kind: str, target: str
 ) -> None:
     fake.put("/etc/passwd", "theirs")
     found = entry(resource, kind, target, before="0:0", after="1000:1000")
-    owner = catalog.owner(found)
+    owner = inventory.owner(found)
     assert owner is not None
     with pytest.raises(GdkregError, match="that gdkreg does not make"):
         owner.back(found, fake)
 
 
-def test_a_resource_that_there_is_none_of_has_no_owner(catalog: Catalog) -> None:
-    assert catalog.owner(entry("cron", "file", "/etc/cron.d/evil")) is None
+def test_a_resource_that_there_is_none_of_has_no_owner(inventory: Inventory) -> None:
+    assert inventory.owner(entry("cron", "file", "/etc/cron.d/evil")) is None
 
 
-def test_hosts_differ_by_our_block_alone(fake: FakeHost, catalog: Catalog) -> None:
-    hosts = catalog.address()[2]
+def test_hosts_differ_by_our_block_alone(fake: FakeHost, inventory: Inventory) -> None:
+    hosts = inventory.address()[2]
     before = fake.files[Path("/etc/hosts")]
     apply(fake, hosts)
     now = fake.files[Path("/etc/hosts")]
@@ -92,13 +92,13 @@ def test_hosts_differ_by_our_block_alone(fake: FakeHost, catalog: Catalog) -> No
     assert action.content == before + b"9.9.9.9 mine\n", "what the user wrote since stays"
     fake.put("/etc/hosts", now)
     evil = before + b"6.6.6.6 gitlab.com\n"
-    catalog_journal = journal(fake)
-    catalog_journal.keep(evil)
+    inventory_journal = journal(fake)
+    inventory_journal.keep(evil)
     with pytest.raises(GdkregError, match="that gdkreg does not make"):
         hosts.back(msgspec.structs.replace(found, before=digest(evil)), fake)
 
 
-def test_trust_that_comes_back_is_a_certificate(fake: FakeHost, catalog: Catalog) -> None:
+def test_trust_that_comes_back_is_a_certificate(fake: FakeHost, inventory: Inventory) -> None:
     path = Path("/etc/docker/certs.d/registry.test:5000/ca.crt")
     fake.put(path, "ours")
     keep = journal(fake)
@@ -107,18 +107,18 @@ def test_trust_that_comes_back_is_a_certificate(fake: FakeHost, catalog: Catalog
         found = entry("docker_trust", "file", str(path), before=digest(content), after=digest(b"ours"))
         if content == b"evil":
             with pytest.raises(GdkregError, match="that gdkreg does not make"):
-                catalog.docker_trust().back(found, fake)
+                inventory.docker_trust().back(found, fake)
         else:
-            assert len(catalog.docker_trust().back(found, fake)) == 1
+            assert len(inventory.docker_trust().back(found, fake)) == 1
 
 
-def test_a_runner_file_differs_by_our_keys_alone(fake: FakeHost, catalog: Catalog) -> None:
-    runner = catalog.runner(RUNNER)
+def test_a_runner_file_differs_by_our_keys_alone(fake: FakeHost, inventory: Inventory) -> None:
+    runner = inventory.runner(RUNNER)
     before = fake.files[RUNNER]
     apply(fake, runner)
     now = fake.files[RUNNER]
     found = entry("runner_config", "file", str(RUNNER), before=digest(before), after=digest(now))
-    assert catalog.owner(found) is not None
+    assert inventory.owner(found) is not None
     (action,) = runner.back(found, fake)
     assert isinstance(action, WriteFile)
     assert action.content == before
@@ -130,8 +130,8 @@ def test_a_runner_file_differs_by_our_keys_alone(fake: FakeHost, catalog: Catalo
         runner.back(msgspec.structs.replace(found, before=""), fake)
 
 
-def test_an_address_and_its_way_back(fake: FakeHost, catalog: Catalog) -> None:
-    loopback = catalog.loopback()
+def test_an_address_and_its_way_back(fake: FakeHost, inventory: Inventory) -> None:
+    loopback = inventory.loopback()
     added = entry("loopback", "address", "172.16.123.1", after="lo:gdkreg")
     assert loopback.back(added, fake) == []
     fake.net.append(Interface("lo:gdkreg", "172.16.123.1", 32))
@@ -146,8 +146,8 @@ def test_an_address_and_its_way_back(fake: FakeHost, catalog: Catalog) -> None:
     assert "172.16.123.9/32" in action.argv
 
 
-def test_the_storage_is_given_back_to_whom_it_belonged(fake: FakeHost, catalog: Catalog) -> None:
-    copies = catalog.container_files()
+def test_the_storage_is_given_back_to_whom_it_belonged(fake: FakeHost, inventory: Inventory) -> None:
+    copies = inventory.container_files()
     found = entry("container_files", "owner", "@/registry/storage", before="0:0", after="1000:1000")
     (action,) = copies.back(found, fake)
     assert isinstance(action, RunCommand)
@@ -156,22 +156,22 @@ def test_the_storage_is_given_back_to_whom_it_belonged(fake: FakeHost, catalog: 
         copies.back(msgspec.structs.replace(found, before="0:0; rm -rf /"), fake)
 
 
-def test_a_file_that_was_made_is_removed(fake: FakeHost, catalog: Catalog) -> None:
+def test_a_file_that_was_made_is_removed(fake: FakeHost, inventory: Inventory) -> None:
     path = ROOT / "jwks.json"
     fake.put(path, "ours")
     found = entry("jwks.json", "file", "@/jwks.json", after=digest(b"ours"))
-    (action,) = catalog.jwks().back(found, fake)
+    (action,) = inventory.jwks().back(found, fake)
     assert isinstance(action, RemoveFile)
-    assert catalog.jwks().back(entry("jwks.json", "forget", "@/jwks.json"), fake) == []
+    assert inventory.jwks().back(entry("jwks.json", "forget", "@/jwks.json"), fake) == []
 
 
-def test_a_runner_file_in_the_root_has_its_owner_too(fake: FakeHost, catalog: Catalog) -> None:
+def test_a_runner_file_in_the_root_has_its_owner_too(fake: FakeHost, inventory: Inventory) -> None:
     path = ROOT / "gitlab-runner-config.toml"
     fake.put(path, '[[runners]]\n  name = "a"\n  executor = "docker"\n', 0o600)
     before = fake.files[path]
-    apply(fake, catalog.runner(path))
+    apply(fake, inventory.runner(path))
     found = entry("runner_config", "file", "@/gitlab-runner-config.toml", before=digest(before), after=digest(fake.files[path]))
-    owner = catalog.owner(found)
+    owner = inventory.owner(found)
     assert owner is not None
     (action,) = owner.back(found, fake)
     assert isinstance(action, WriteFile)

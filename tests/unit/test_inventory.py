@@ -15,8 +15,8 @@ from gdkreg.options import Options
 from gdkreg.plan import roots, state
 from gdkreg.plan.ledger import Entry
 from gdkreg.resources import persist
-from gdkreg.resources.catalog import Catalog
 from gdkreg.resources.docker_trust import BUILDKIT_MARK
+from gdkreg.resources.inventory import Inventory
 from tests.fakes import FakeHost
 from tests.unit.conftest import ROOT
 from tests.unit.helpers import journal
@@ -26,11 +26,11 @@ ELSEWHERE = Path("/home/dev/elsewhere")
 CERTS_D = Path("/etc/docker/certs.d")
 
 
-def catalog(at: FakeHost, *places: Place, options: Options | None = None, **keys: Any) -> Catalog:
+def inventory(at: FakeHost, *places: Place, options: Options | None = None, **keys: Any) -> Inventory:
     import yaml
 
     at.put(ROOT / "gdk.yml", yaml.safe_dump({"hostname": "gdk.test", "registry": KEYS | keys}))
-    return Catalog(load(ROOT, at), at, journal(at), lambda: list(places), options or Options())
+    return Inventory(load(ROOT, at), at, journal(at), lambda: list(places), options or Options())
 
 
 def wrote(host: FakeHost, resource: str, kind: str, target: str, **fields: Any) -> None:
@@ -41,29 +41,29 @@ def wrote(host: FakeHost, resource: str, kind: str, target: str, **fields: Any) 
 
 
 def test_the_order_of_reconfigure(fake: FakeHost) -> None:
-    everything = catalog(fake, options=Options(runner=Path("/r.toml")))
+    everything = inventory(fake, options=Options(runner=Path("/r.toml")))
     names = [item.name for item in everything.all()]
     assert names == [
         *("loopback", "persist", "hosts", "registry_host.crt", "localhost.crt", "jwks.json", "registry/config.yml"),
         *("container_files", "first_user", "docker_trust", "runner_config", "applied"),
     ]
     assert [item.name for item in everything.outside_state()] == [name for name in names if name not in {"first_user", "applied"}]
-    assert [item.name for item in catalog(fake).all()] == [name for name in names if name != "runner_config"]
+    assert [item.name for item in inventory(fake).all()] == [name for name in names if name != "runner_config"]
 
 
 # the alias
 
 
 def test_whose_the_addresses_are(fake: FakeHost) -> None:
-    assert catalog(fake).loopback().ours == ()
+    assert inventory(fake).loopback().ours == ()
     wrote(fake, "loopback", "address", "1.1.1.1", before="", after="lo:gdkreg")
     wrote(fake, "loopback", "address", "2.2.2.2", before="lo", after="")
-    assert catalog(fake).loopback().ours == ("1.1.1.1",), "one that we took away is not ours any more"
+    assert inventory(fake).loopback().ours == ("1.1.1.1",), "one that we took away is not ours any more"
     who = journal(fake).identity.claim
     roots.write(fake, msgspec.structs.replace(who, address="3.3.3.3", alias=False))
-    assert catalog(fake).loopback().ours == ("1.1.1.1",)
+    assert inventory(fake).loopback().ours == ("1.1.1.1",)
     roots.write(fake, msgspec.structs.replace(who, address="3.3.3.3", alias=True))
-    assert catalog(fake).loopback().ours == ("1.1.1.1", "3.3.3.3")
+    assert inventory(fake).loopback().ours == ("1.1.1.1", "3.3.3.3")
 
 
 def other_root(host: FakeHost, address: str) -> None:
@@ -75,22 +75,22 @@ def other_root(host: FakeHost, address: str) -> None:
 
 def test_what_another_root_needs_is_shared(fake: FakeHost) -> None:
     other_root(fake, "172.16.123.1")
-    found = catalog(fake)
+    found = inventory(fake)
     assert found.loopback().shared == {"172.16.123.1"}
     units = found.persist(found.loopback())
     assert units.shared == {units.units[0].path}, "the alias' unit alone: its services are its own affair"
     assert "loopback" in units.units[0].path.name
     other_root(fake, "9.9.9.9")
-    assert catalog(fake).persist(catalog(fake).loopback()).shared == frozenset()
+    assert inventory(fake).persist(inventory(fake).loopback()).shared == frozenset()
 
 
 def test_an_address_without_an_alias_needs_no_unit_for_it(fake: FakeHost) -> None:
-    found = catalog(fake, listen_address="127.0.0.1", persist=True)
+    found = inventory(fake, listen_address="127.0.0.1", persist=True)
     (unit,) = found.persist(found.loopback()).units
     assert unit.path.parent == persist.SYSTEMD, "of the system, for root"
     user = FakeHost(uid=1000, home="/home/dev")
     user.make_folder(ROOT, mode=0o755)
-    found = catalog(user, listen_address="127.0.0.1", persist=True)
+    found = inventory(user, listen_address="127.0.0.1", persist=True)
     (unit,) = found.persist(found.loopback()).units
     assert unit.path.parent == Path("/home/dev/.config/systemd/user")
 
@@ -116,7 +116,7 @@ def test_an_address_without_an_alias_needs_no_unit_for_it(fake: FakeHost) -> Non
     ],
 )
 def test_units_lie_where_units_lie(fake: FakeHost, path: str, may: bool) -> None:
-    found = catalog(fake)
+    found = inventory(fake)
     assert found.persist(found.loopback()).files.mine(Path(path)) == may
 
 
@@ -139,13 +139,13 @@ def test_units_lie_where_units_lie(fake: FakeHost, path: str, may: bool) -> None
     ],
 )
 def test_trust_lies_where_trust_lies(fake: FakeHost, path: Path, may: bool) -> None:
-    assert catalog(fake).docker_trust().files.mine(path) == may
+    assert inventory(fake).docker_trust().files.mine(path) == may
 
 
 @pytest.mark.parametrize(("content", "marked"), [(BUILDKIT_MARK + b"x", True), (b"x" + BUILDKIT_MARK, False), (b"", False)])
 def test_what_is_ours_without_a_journal(fake: FakeHost, content: bytes, marked: bool) -> None:
-    assert catalog(fake).docker_trust().files.marked(content) == marked
-    unit = catalog(fake).persist(catalog(fake).loopback()).files
+    assert inventory(fake).docker_trust().files.marked(content) == marked
+    unit = inventory(fake).persist(inventory(fake).loopback()).files
     assert (unit.marked(b"# " + persist.MARK), unit.marked(b"[Unit]")) == (True, False)
 
 
@@ -153,7 +153,7 @@ def test_a_certificate_of_this_root_is_ours_and_of_another_is_not(fake: FakeHost
     from gdkreg.resources import x509
 
     key = x509.new_tls_key()
-    found = catalog(fake)
+    found = inventory(fake)
     ours = x509.self_signed(key, "x", ("x",), 9, journal(fake).identity.id).certificate
     theirs = x509.self_signed(key, "x", ("x",), 9, "0" * 16).certificate
     nobodys = x509.self_signed(key, "x", ("x",), 9).certificate
@@ -167,7 +167,7 @@ def test_a_certificate_of_this_root_is_ours_and_of_another_is_not(fake: FakeHost
 
 
 def test_what_the_certificates_are_for(fake: FakeHost) -> None:
-    tls, token = catalog(fake, options=Options(renew=("tls",))).certificates()
+    tls, token = inventory(fake, options=Options(renew=("tls",))).certificates()
     assert (tls.names, tls.wanted, tls.renew, token.renew, token.wanted) == (
         ("registry.test", "172.16.123.1"),
         True,
@@ -175,7 +175,7 @@ def test_what_the_certificates_are_for(fake: FakeHost) -> None:
         False,
         True,
     )
-    tls, _ = catalog(fake, self_signed=False, host="172.16.123.1").certificates()
+    tls, _ = inventory(fake, self_signed=False, host="172.16.123.1").certificates()
     assert (tls.names, tls.wanted) == (("172.16.123.1",), False)
 
 
@@ -194,7 +194,7 @@ def test_what_the_certificates_are_for(fake: FakeHost) -> None:
     ],
 )
 def test_who_needs_a_first_user(fake: FakeHost, keys: dict[str, Any], wanted: bool, kept: bool) -> None:
-    found = catalog(fake, **keys).first_user()
+    found = inventory(fake, **keys).first_user()
     assert (found.wanted, found.kept) == (wanted, kept)
 
 
@@ -202,12 +202,12 @@ def test_who_needs_a_first_user(fake: FakeHost, keys: dict[str, Any], wanted: bo
 
 
 def test_copies_are_for_another_user_alone(fake: FakeHost) -> None:
-    mine = catalog(fake).container_files()
+    mine = inventory(fake).container_files()
     assert (mine.owner, mine.foreign_root) == (None, False)
     assert [path.name for path in mine.sources] == ["config.yml", "registry_host.key"]
-    other = catalog(fake, uid=7, gid=8, self_signed=False).container_files()
+    other = inventory(fake, uid=7, gid=8, self_signed=False).container_files()
     assert (other.owner, [path.name for path in other.sources]) == ((7, 8), ["config.yml"])
-    found = catalog(fake)
+    found = inventory(fake)
     fake.infos[ROOT] = FileInfo("folder", 0o755, 1000, 1000)
     assert found.container_files().foreign_root
 
@@ -217,23 +217,23 @@ def test_copies_are_for_another_user_alone(fake: FakeHost) -> None:
 
 def test_trust_is_kept_for_an_engine_that_does_not_answer_now(fake: FakeHost) -> None:
     place = Place(CERTS_D, True, "Docker Engine")
-    assert catalog(fake, place).docker_trust().wanted is False
-    assert catalog(fake, place).docker_trust().places == []
-    asked = catalog(fake, place, options=Options(trust=True)).docker_trust()
+    assert inventory(fake, place).docker_trust().wanted is False
+    assert inventory(fake, place).docker_trust().places == []
+    asked = inventory(fake, place, options=Options(trust=True)).docker_trust()
     assert (asked.wanted, asked.places) == (True, [place])
-    assert catalog(fake, place, options=Options(trust=True), self_signed=False).docker_trust().wanted is False
+    assert inventory(fake, place, options=Options(trust=True), self_signed=False).docker_trust().wanted is False
     wrote(fake, "docker_trust", "file", f"{CERTS_D}/registry.test:5000/ca.crt", after=digest(b"x"), as_root=True)
     wrote(fake, "docker_trust", "file", "@/registry/buildkitd.toml", after=digest(b"y"))
     wrote(fake, "jwks.json", "file", "@/jwks.json", after=digest(b"z"))
-    again = catalog(fake).docker_trust()
+    again = inventory(fake).docker_trust()
     assert (again.wanted, again.places) == (True, [Place(CERTS_D, True, "the engine used before")])
-    assert catalog(fake, place).docker_trust().places == [place]
+    assert inventory(fake, place).docker_trust().places == [place]
 
 
 def test_every_place_is_looked_at_where_there_is_no_journal(fake: FakeHost) -> None:
-    assert CERTS_D in catalog(fake).docker_trust().scanned
+    assert CERTS_D in inventory(fake).docker_trust().scanned
     wrote(fake, "jwks.json", "file", "@/jwks.json", after=digest(b"z"))
-    assert catalog(fake).docker_trust().scanned == ()
+    assert inventory(fake).docker_trust().scanned == ()
 
 
 # runners
@@ -242,8 +242,8 @@ def test_every_place_is_looked_at_where_there_is_no_journal(fake: FakeHost) -> N
 def test_runner_files_that_were_asked_for(fake: FakeHost) -> None:
     asked = Path("/home/dev/asked.toml")
     wrote(fake, "runner_config", "file", "/home/dev/earlier.toml", after=digest(b"x"))
-    found = catalog(fake, options=Options(runner=asked))
+    found = inventory(fake, options=Options(runner=asked))
     assert [(item.path.name, item.named) for item in found.runners()] == [("earlier.toml", False), ("asked.toml", True)]
-    assert [item.path.name for item in catalog(fake).runners()] == ["earlier.toml"]
+    assert [item.path.name for item in inventory(fake).runners()] == ["earlier.toml"]
     runner = found.runner(asked)
     assert (runner.files.mine(asked), runner.files.mine(asked.with_name("x"))) == (True, False)

@@ -35,7 +35,7 @@ _UNIT = re.compile(r"(gdkreg-(loopback-[0-9.]+|[0-9a-f]{16})\.service|dev\.gdkre
 _AUTHORITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?")
 
 
-class Catalog:
+class Inventory:
     """Makes the resources of one root. `places` gives the certs.d folders; it asks the engine, so only when needed."""
 
     def __init__(
