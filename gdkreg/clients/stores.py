@@ -18,11 +18,13 @@ _TOKEN = "<token>"  # what a helper names the user of an identity token
 
 
 class Login(msgspec.Struct, frozen=True):
-    """`where` is the file, or the helper. A login by identity token has no password that anybody could use elsewhere."""
+    """`where` is the file, or the helper. A login by identity token has no password that anybody could use elsewhere: the
+    realm gives tokens for `token`."""
 
     user: str
     password: str
     where: str
+    token: str = ""
 
     @property
     def usable(self) -> bool:
@@ -106,7 +108,7 @@ def _host_of(key: str) -> str:
 
 def _entry(entry: dict[str, Any], where: str) -> Login | None:
     if entry.get("identitytoken") or entry.get("registrytoken"):
-        return Login(_TOKEN, "", where)
+        return Login(_TOKEN, "", where, str(entry.get("identitytoken") or ""))
     if entry.get("user") and entry.get("pass"):  # regctl's
         return Login(str(entry["user"]), str(entry["pass"]), where)
     try:
@@ -129,7 +131,8 @@ def _of_helper(helper: str, authority: str, host: Host) -> Login | None:
         raise GdkregError(f"the credential helper {program} is broken", why=said[:200], fix=fix)
     try:
         found = json.loads(done.out)
-        return Login(str(found["Username"]), str(found["Secret"]), program)
+        user, secret = str(found["Username"]), str(found["Secret"])
+        return Login(user, secret, program, secret if user == _TOKEN else "")
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -98,6 +98,11 @@ def public_text(text: str) -> str:
     return MASK if "\n" in text.strip() else prose(text)
 
 
+def visible(text: str) -> str:
+    """Text that came over the wire, harmless to a terminal: no escape, control or direction character stays one."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def known_free(text: str) -> str:
     """A command of ours, which may quote what somebody wrote: without what was learnt."""
     pattern = _learnt()

@@ -24,6 +24,7 @@ from gdkreg.proof.access import access
 from gdkreg.proof.client import AbsentError, BrokenError, Client
 from gdkreg.proof.image import ACCEPT, make
 from gdkreg.registry import session as sessions
+from gdkreg.registry.challenges import challenge_of
 from gdkreg.registry.inspection import inspect
 from gdkreg.registry.scopes import Scope
 from gdkreg.registry.tokens import TokenSource, minter, signer_of
@@ -195,7 +196,7 @@ class Chain:
         answer = sessions.ask_registry(self._settings, "GET", "/v2/")
         if answer.status_code == 200:
             return "- authentication is off"
-        found = sessions.challenge_of(answer.headers.get("WWW-Authenticate", ""))
+        found = challenge_of(answer.headers.get("WWW-Authenticate", ""))
         if found is None:
             raise BrokenError(
                 f"/v2/ answered {answer.status_code} without a Bearer challenge", "gdkreg reconfigure; gdkreg start"
@@ -234,7 +235,7 @@ class Chain:
             raise BrokenError("; ".join(judged.refusals), remedy)
         answer = sessions.ask_registry(self._settings, "GET", f"/v2/{_REPOSITORY}/tags/list", headers=self._bearer())
         if answer.status_code == 401:
-            found = sessions.challenge_of(answer.headers.get("WWW-Authenticate", ""))
+            found = challenge_of(answer.headers.get("WWW-Authenticate", ""))
             why = f": {found.error}" if found and found.error else ""
             raise BrokenError(
                 f"the registry refuses the token{why}; it may check with another key",

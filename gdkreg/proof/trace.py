@@ -19,12 +19,12 @@ from gdkreg.config.effective import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Host
 from gdkreg.host.signals import uninterrupted
-from gdkreg.masking.text import address, prose
+from gdkreg.masking.text import address, prose, visible
 from gdkreg.proof.har import Exchange
 from gdkreg.proof.proxy import REALM_PATH, Proxy
+from gdkreg.registry.challenges import challenge_of
 from gdkreg.registry.inspection import inspect
 from gdkreg.registry.scopes import parse
-from gdkreg.registry.session import challenge_of
 from gdkreg.registry.tokens import Signer, signer_of
 from gdkreg.services import tracing
 from gdkreg.services.registry import Registry
@@ -168,11 +168,6 @@ class Tracer:
         granted = ", ".join(judged.access) or "nothing"
         lines.append(f"granted to {judged.claims.get('sub') or 'nobody'}: {granted}, for {judged.seconds_left} s")
         return lines + [f"this registry will refuse it: {reason}" for reason in judged.refusals]
-
-
-def visible(text: str) -> str:
-    """Text that came over the wire, harmless to a terminal: no escape, control or direction character stays one."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _free_port() -> int:

@@ -18,24 +18,6 @@ from gdkreg.registry.scopes import Scope
 from gdkreg.registry.tokens import SERVICE, TokenSource
 
 TIMEOUT = (3.0, 30.0)  # seconds to connect, to read
-_PART = re.compile(r'(\w+)="([^"]*)"')
-
-
-class Challenge(msgspec.Struct, frozen=True):
-    """A `WWW-Authenticate: Bearer` header; `error` and `scope` say why a token was refused."""
-
-    realm: str
-    service: str
-    scope: str = ""
-    error: str = ""
-
-
-def challenge_of(header: str) -> Challenge | None:
-    """None for a header that is no Bearer challenge."""
-    if not header.lower().startswith("bearer "):
-        return None
-    parts = dict(_PART.findall(header))
-    return Challenge(parts.get("realm", ""), parts.get("service", ""), parts.get("scope", ""), parts.get("error", ""))
 
 
 def system_trust() -> ssl.SSLContext:

@@ -20,11 +20,11 @@ import pytest
 from gdkreg.config.settings import load
 from gdkreg.errors import GdkregError
 from gdkreg.host.machine import Machine
+from gdkreg.masking.text import visible
 from gdkreg.proof import proxy as proxies
 from gdkreg.proof.har import Exchange
 from gdkreg.proof.proxy import Proxy
 from gdkreg.proof.recording import Recording
-from gdkreg.proof.trace import visible
 from gdkreg.resources import x509
 
 BODY = os.urandom(1_000_000)

@@ -13,8 +13,9 @@ import requests
 from gdkreg.config import settings as configs
 from gdkreg.config.effective import Settings
 from gdkreg.registry import session
+from gdkreg.registry.challenges import challenge_of
 from gdkreg.registry.scopes import parse
-from gdkreg.registry.session import Realm, RefusedError, ask_registry, challenge_of, realm_of, request
+from gdkreg.registry.session import Realm, RefusedError, ask_registry, realm_of, request
 from tests.fakes import FakeHost
 from tests.servers import Answer, serving
 from tests.unit.conftest import ROOT

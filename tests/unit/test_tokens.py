@@ -171,7 +171,7 @@ def test_covers() -> None:
 
 
 def test_challenges() -> None:
-    from gdkreg.registry.session import challenge_of
+    from gdkreg.registry.challenges import challenge_of
 
     found = challenge_of('Bearer realm="https://x/jwt/auth",service="s",scope="repository:a:pull",error="invalid_token"')
     assert found is not None
