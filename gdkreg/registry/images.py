@@ -118,7 +118,7 @@ class Images:
         kind = answer.headers.get("Content-Type", "")
         signed = manifests.KINDS.get(kind.partition(";")[0]) == "schema1"  # its digest leaves the signatures out
         if wanted and not signed and not matches(content, wanted):
-            raise changed("manifest", wanted)
+            raise ChangedError("manifest", wanted)
         return manifests.parse(content, kind)
 
     def put_manifest(self, repository: str, reference: str, content: bytes, media_type: str) -> str:
@@ -164,7 +164,7 @@ class Images:
             raise GdkregError(f"blob {blob.digest} is too large", why=f"it has {blob.size} bytes, where {LARGEST} are much")
         content = self.blob(repository, blob.digest, stream=False).data
         if not matches(content, blob.digest):
-            raise changed("blob", blob.digest)
+            raise ChangedError("blob", blob.digest)
         return content
 
     def blob(self, repository: str, digest: str, start: int = 0, *, stream: bool = True) -> Response:
@@ -213,10 +213,12 @@ def matches(content: bytes, digest: str) -> bool:
     return hashlib.new(digest.partition(":")[0], content).hexdigest() == digest.partition(":")[2]
 
 
-def changed(what: str, digest: str) -> GdkregError:
-    """The error for bytes that are not those of their digest."""
-    fix = "is the disk of the registry healthy? push the image again"
-    return GdkregError(f"{what} {digest} came back changed", why="its bytes have another digest", fix=fix)
+class ChangedError(GdkregError):
+    """Bytes that are not those of their digest."""
+
+    def __init__(self, what: str, digest: str) -> None:
+        fix = "is the disk of the registry healthy? push the image again"
+        super().__init__(f"{what} {digest} came back changed", why="its bytes have another digest", fix=fix)
 
 
 def _json(answer: Response, path: str) -> Any:
