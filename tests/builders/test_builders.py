@@ -167,6 +167,15 @@ def test_buildx_of_a_read_only_registry(box: Box) -> None:
     box.ok("start")
 
 
+def test_docker_where_the_storage_is_not_writable(box: Box) -> None:
+    storage = str(box.root / "registry/storage")
+    # Root writes everywhere, so the folder of the repositories is turned into a file.
+    box.run("sh", "-c", f"mv {storage}/docker {storage}/docker.kept; : > {storage}/docker")
+    found = broken(box, "docker", "push")
+    assert "registry/storage" in found["remedy"]
+    box.run("sh", "-c", f"rm {storage}/docker; mv {storage}/docker.kept {storage}/docker")
+
+
 # Docker in Docker
 
 
