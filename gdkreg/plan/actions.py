@@ -88,15 +88,20 @@ class RunCommand(msgspec.Struct, frozen=True, kw_only=True):
     may_fail: bool = False
 
 
-class Control(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that runs, or that another program keeps for us. `services/` and `registry/login.py` know how.
+ServiceVerb = Literal["pull", "start", "recreate", "stop", "remove", "prove", "hold", "release"]
+ImageVerb = Literal["untag", "tag", "collect", "restore", "roll back", "empty"]
 
-    `before` and `after` are the states "running", "stopped" and "" (not there) of a service, "in" and "" of a login.
-    `removes` is a file that goes with it.
+
+class Control(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that runs, or that another program keeps for us. `services/`, `registry/` and `storage/` know how.
+
+    `service` names it: a service, a registry that a client is logged in to, an image REPOSITORY:TAG, a run of the collection.
+    `before` and `after` are the states "running", "stopped" and "" (not there) of a service, "in" and "" of a login, digests of
+    a tag, "" and "made" of what a collection moved. `removes` is a file that goes with it.
     """
 
     service: str
-    verb: Literal["pull", "start", "recreate", "stop", "remove", "prove", "login", "logout"]
+    verb: ServiceVerb | ImageVerb | Literal["login", "logout"]
     reason: str
     before: str = ""
     after: str = ""

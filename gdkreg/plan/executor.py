@@ -35,7 +35,7 @@ from gdkreg.plan.outcome import Item, Listener
 
 _KINDS = {WriteFile: "file", RemoveFile: "file", MakeFolder: "folder", RemoveFolder: "folder", ForgetFile: "forget"}
 # What gdkreg is told to do rather than what it keeps in shape: told of, but with nothing to take back.
-_PASSING = {"pull", "prove"}
+_PASSING = {"pull", "prove", "hold", "release", "untag", "tag", "restore", "roll back", "empty"}
 Perform = Callable[[Control], str]
 
 
@@ -187,7 +187,7 @@ class Executor:
             if fact.kind == "owner":
                 name = ledger.written(self._root, Path(fact.target))
         elif isinstance(action, Control):
-            kind = "login" if action.verb in {"login", "logout"} else "service"
+            kind = {"login": "login", "logout": "login", "collect": "trash"}.get(action.verb, "service")
             name, options = action.service, {"before": action.before, "after": action.after}
         else:
             assert isinstance(action, (WriteFile, RemoveFile, MakeFolder, RemoveFolder, ForgetFile))

@@ -132,10 +132,10 @@ class Journal:
             return False
         if entry.kind == "address":
             return any(item.address == entry.target for item in host.interfaces()) == bool(entry.after)
-        info = host.info(path) if entry.kind in {"folder", "unit", "owner"} else None
+        info = host.info(path) if entry.kind in {"folder", "unit", "owner", "trash"} else None
         if entry.kind == "owner":
             return info is not None and f"{info.uid}:{info.gid}" == entry.after
-        if entry.kind in {"folder", "unit"}:
+        if entry.kind in {"folder", "unit", "trash"}:
             return (info is not None) == bool(entry.after)
         return True  # services tell themselves how they stand
 

@@ -24,7 +24,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seq: int
     command: str
     resource: str
-    kind: Literal["file", "folder", "address", "unit", "owner", "service", "login", "forget", "skip", "edit", "repair"]
+    kind: Literal["file", "folder", "address", "unit", "owner", "service", "login", "forget", "skip", "edit", "repair", "tags", "trash"]
     target: str
     before: str = ""
     after: str = ""

@@ -27,6 +27,14 @@ _PAST = {
     "prove": "proven:",
     "login": "logged in:",
     "logout": "logged out",
+    "hold": "read-only meanwhile",
+    "release": "takes writes as before",
+    "untag": "untagged",
+    "tag": "tagged again",
+    "collect": "collected:",
+    "restore": "restored:",
+    "roll back": "rolled back:",
+    "empty": "emptied",
 }
 _HOPS = {
     "ok": ("✓", "green"),

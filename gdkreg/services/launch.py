@@ -22,6 +22,8 @@ LABEL_DIGEST = "gdkreg.digest"
 # Distribution 3 floods its log without it.
 _ENVIRONMENT = {"OTEL_TRACES_EXPORTER": "none"}
 
+# As YAML: Distribution reads a block from a variable that way, over what the configuration file says.
+_HELD = {"REGISTRY_STORAGE_MAINTENANCE_READONLY": '{"enabled": true}'}
 # An empty value counts, over what the configuration file says.
 _PLAIN = {"REGISTRY_HTTP_TLS_CERTIFICATE": "", "REGISTRY_HTTP_TLS_KEY": ""}
 
@@ -38,7 +40,7 @@ class Mount(msgspec.Struct, frozen=True):
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """`certificate` is None for plain HTTP, and `plain` says so where the configuration has one; `overrides` give the process
-    runtime the host's paths."""
+    runtime the host's paths. `held`: it takes no writes for a while, whatever the configuration says."""
 
     root: Path
     name: str
@@ -58,10 +60,11 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     restart_policy: str
     content: str
     plain: bool = False
+    held: bool = False
 
     @property
     def environment(self) -> dict[str, str]:
-        return _ENVIRONMENT | (_PLAIN if self.plain else {})
+        return _ENVIRONMENT | (_PLAIN if self.plain else {}) | (_HELD if self.held else {})
 
     @property
     def url(self) -> str:

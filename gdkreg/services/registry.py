@@ -203,6 +203,15 @@ class Registry:
             raise
         return f"at {self.launch.url} in {time.monotonic() - begin:.2f} s ({runtime.name}: {choice.why})"
 
+    def hold(self, host: Host) -> None:
+        """Replace what runs with the same registry that takes no writes. Raises `GdkregError` where it takes them all the same."""
+        launch = msgspec.structs.replace(self.launch, held=True)
+        held = Registry(self.settings, self._id, self._host, self._find_engine, launch, certain=self._certain)
+        held.start(host, Choice(held.runtime(held.recorded()[0]), "read-only"))
+        if (answer := _begin_an_upload(self.settings)) != "405":
+            fix = "gdkreg gc --stop stops it meanwhile"
+            raise GdkregError("the registry was started read-only and may still take writes", why=answer, fix=fix)
+
     def stop(self, host: Host) -> None:
         for kind in self.recorded():
             self.runtime(kind).stop(host)
@@ -280,6 +289,22 @@ class Registry:
     def _failed(self, what: str, why: str, runtime: Runtime) -> GdkregError:
         lines = _telling(runtime.last_lines(80))
         return GdkregError(what, why=why, fix="gdkreg tail registry --no-follow shows the whole log", details="\n".join(lines))
+
+
+def _begin_an_upload(settings: Settings) -> str:
+    """The status that it answers, or what is in the way of one: done is what is seen to be done."""
+    import requests
+
+    from gdkreg.registry import session, tokens
+    from gdkreg.registry.scopes import Scope
+
+    probe = "gdkreg/probe"
+    token = tokens.minter(settings.root)([Scope("repository", probe, ("pull", "push"))]) if settings.registry.auth_enabled else ""
+    try:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return str(session.ask_registry(settings, "POST", f"/v2/{probe}/blobs/uploads/", headers=headers).status_code)
+    except requests.RequestException as error:
+        return str(error)
 
 
 def _telling(lines: list[str], count: int = 15) -> list[str]:

@@ -159,6 +159,22 @@ class Services:
                 steps.append(Step(name, Control(service=name, verb="stop", reason=reason, before="running", after="stopped")))
         return steps
 
+    def hold(self) -> list[Step]:
+        """The registry, where it runs, read-only until `release`. Raises `GdkregError` where another one serves the same
+        storage, or nobody can tell what runs."""
+        if not self.runs("registry"):
+            if (runtime := self.registry.current()) is not None:
+                self._refuse_rival(runtime)
+            return []
+        return [_held("hold", "no push may come in between")]
+
+    def release(self, reason: str = "") -> list[Step]:
+        """As it is to run, again: what is in memory of the storage as it was is forgotten by that."""
+        return [_held("release", reason or self._as_it_was())]
+
+    def _as_it_was(self) -> str:
+        return "read-only, as gdk.yml says" if self.settings.registry.read_only_maintenance_enabled else "it takes writes again"
+
     def runs(self, name: Name) -> bool:
         """Raises `GdkregError` where that cannot be told."""
         if name == "auth":
@@ -195,7 +211,10 @@ class Services:
         registry = self.registry
         if control.verb == "pull":
             return self._pulled(registry, progress)
-        if control.verb in {"start", "recreate"}:
+        if control.verb == "hold":
+            registry.hold(host)
+            return ""
+        if control.verb in {"start", "recreate", "release"}:
             return registry.start(host, registry.choose())
         (registry.remove if control.verb == "remove" else registry.stop)(host)
         return ""
@@ -229,6 +248,10 @@ class Services:
             name: msgspec.structs.replace(state, wanted=self.meant("auth" if name == "auth" else "registry") == "running")
             for name, state in found.items()
         }
+
+
+def _held(verb: Literal["hold", "release"], reason: str) -> Step:
+    return Step("registry", Control(service="registry", verb=verb, reason=reason, before="running", after="running"))
 
 
 def refuse_foreign_configuration(journal: Journal, host: HostReader) -> None:
