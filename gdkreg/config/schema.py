@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 # What a text has to be; the rules are in `values.py`.
-Kind = Literal["host", "ipv4", "image", "id", "path", "url_path", "text", "account"]
+Kind = Literal["host", "ipv4", "image", "id", "path", "url_path", "text", "account", "age", "pattern"]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 DEFAULT_IMAGE = "registry.gitlab.com/gitlab-org/build/cng/gitlab-container-registry:v3.88.0-gitlab"
 
@@ -47,6 +47,17 @@ class User(Block, frozen=True, kw_only=True):
     push: Annotated[list[str], _doc("Repositories to push to, which includes pulling.", kind="account", ours=True)] = []
     delete: Annotated[list[str], _doc("Repositories to delete from.", kind="account", ours=True)] = []
     admin: Annotated[bool, _doc("Everything, and the catalog.", ours=True)] = False
+
+
+class Cleanup(Block, frozen=True, kw_only=True):
+    """GitLab's cleanup policy; without remove there is none."""
+
+    remove: Annotated[str, _doc("The tags that may go: an RE2 pattern of whole names.", kind="pattern", ours=True)] = ""
+    retain: Annotated[str, _doc("Of those, the tags that stay whatever else is said.", kind="pattern", ours=True)] = ""
+    keep: Annotated[
+        Annotated[int, Meta(ge=0, le=100000)], _doc("So many of the newest stay, by the image's creation.", ours=True)
+    ] = 0
+    older_than: Annotated[str, _doc("What is younger stays: a number with h, d or w, such as 30d.", kind="age", ours=True)] = ""
 
 
 class Registry(Block, frozen=True, kw_only=True):
@@ -113,6 +124,14 @@ class Registry(Block, frozen=True, kw_only=True):
         Port | None,
         _doc("The stand-in's port, on the registry's address.", derived="5001, or 5002 where the registry has that", ours=True),
     ] = None
+    cleanup: Annotated[Cleanup, _doc("Which tags gdkreg cleanup removes.", ours=True)] = Cleanup()
+    gc_schedule: Annotated[
+        Literal["never", "daily", "weekly"],
+        _doc("How often gdkreg cleanup and gdkreg gc run by themselves (systemd or launchd).", ours=True),
+    ] = "never"
+    trash_days: Annotated[
+        Annotated[int, Meta(ge=0, le=3650)], _doc("How long gc keeps what it moved to registry/trash.", ours=True)
+    ] = 7
     users: Annotated[list[User], _doc("Users of the stand-in; gdkreg user add writes them.", ours=True)] = []
     config: Annotated[
         dict[str, Any],

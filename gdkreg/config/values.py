@@ -96,6 +96,45 @@ def id_problem(value: int | str) -> str:
     return "" if int(value) < 2**31 else f"expected a number of at most 2147483647, got {value}"
 
 
+_AGE = re.compile(r"([1-9][0-9]{0,4})([hdw])")
+_SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def age_problem(text: str) -> str:
+    """Why this is no age; empty is any."""
+    return "" if not text or _AGE.fullmatch(text) else f"{text[:50]!r} is not an age: a number with h, d or w, such as 30d"
+
+
+def seconds_of(age: str) -> int:
+    """The seconds of what `age_problem` takes."""
+    found = _AGE.fullmatch(age)
+    return int(found[1]) * _SECONDS[found[2]] if found else 0
+
+
+def compiled(text: str) -> Any:
+    """An RE2 pattern, whose time grows with the length of the name alone. Raises `ValueError` with what is wrong."""
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(text, options=options)
+    except re2.error as error:
+        told = error.args[0] if error.args else "it cannot be read"
+        raise ValueError(told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)) from None
+
+
+def tag_pattern_problem(text: str) -> str:
+    """Why this is no pattern of tags; empty is none."""
+    if text in {"", ".*"}:  # nothing to load RE2 for
+        return ""
+    try:
+        compiled(text)
+    except ValueError as error:
+        return f"{text[:100]!r} is not an RE2 pattern, as GitLab takes them: {error}"
+    return ""
+
+
 # By the kind that the schema gives a key; where an address may be, and users, is for `settings.py`: it knows the other keys.
 PROBLEMS: dict[str, Callable[[Any], str]] = {
     "host": host_problem,
@@ -105,6 +144,8 @@ PROBLEMS: dict[str, Callable[[Any], str]] = {
     "path": path_problem,
     "url_path": url_path_problem,
     "text": text_problem,
+    "age": age_problem,
+    "pattern": tag_pattern_problem,
 }
 
 
