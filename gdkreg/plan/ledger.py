@@ -11,6 +11,11 @@ import msgspec
 BASE = "base"  # the run that stands for all the runs that were forgotten
 
 
+Kind = Literal[
+    "file", "folder", "address", "unit", "owner", "service", "login", "forget", "skip", "edit", "repair", "tags", "trash"
+]
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One change, as a fact: never a command.
 
@@ -24,7 +29,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seq: int
     command: str
     resource: str
-    kind: Literal["file", "folder", "address", "unit", "owner", "service", "login", "forget", "skip", "edit", "repair", "tags", "trash"]
+    kind: Kind
     target: str
     before: str = ""
     after: str = ""

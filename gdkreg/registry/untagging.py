@@ -136,16 +136,12 @@ def over_a_marker(images: Images, repository: str, tag: str) -> None:
     images.delete(repository, images.put_manifest(repository, tag, content, OCI_INDEX))
 
 
-def finish(images: Images, repository: str, tag: str) -> str:
-    """What a killed run left between its two steps: a tag on a marker goes. Any other is left as it is."""
+def finish(images: Images, repository: str, tag: str) -> bool:
+    """What a killed run left between its two steps: a tag on a marker goes. Any other is left as it is; False then."""
     now = images.head(repository, tag)
-    if now is None:
-        return "it is gone"
-    manifest = images.manifest(repository, now.digest)
-    if not is_marker(manifest):
-        return "it is an image, and stays"
-    images.delete(repository, now.digest)
-    return ""
+    if now is None or not is_marker(images.manifest(repository, now.digest)):
+        return False
+    return images.delete(repository, now.digest)
 
 
 def is_marker(manifest: Manifest) -> bool:

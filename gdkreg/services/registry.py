@@ -204,7 +204,7 @@ class Registry:
         return f"at {self.launch.url} in {time.monotonic() - begin:.2f} s ({runtime.name}: {choice.why})"
 
     def hold(self, host: Host) -> None:
-        """Replace what runs with the same registry that takes no writes. Raises `GdkregError` where it takes them all the same."""
+        """Replace what runs with the same registry that takes no writes. Raises `GdkregError` where it takes some."""
         launch = msgspec.structs.replace(self.launch, held=True)
         held = Registry(self.settings, self._id, self._host, self._find_engine, launch, certain=self._certain)
         held.start(host, Choice(held.runtime(held.recorded()[0]), "read-only"))

@@ -9,7 +9,6 @@ from gdkreg.config.effective import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Host, HostReader
 
-_REPOSITORIES = "registry/storage/docker/registry/v2/repositories"
 _OWN = ("_layers", "_manifests", "_uploads")  # a repository's folders; any other one in it is another repository
 
 
@@ -21,8 +20,9 @@ def _is_a_folder(settings: Settings) -> bool:
 
 def forget(settings: Settings, host: Host, repository: str) -> bool:
     """Take the name of an emptied repository out of the catalog, which is a walk over these folders; False where it stays."""
-    folder = settings.root / _REPOSITORIES / repository
-    if not _is_a_folder(settings) or host.info(folder) is None:
+    place = tree(settings)
+    folder = place / "repositories" / repository if place else None
+    if folder is None or host.info(folder) is None:
         return False
     if host.entries(folder / "_manifests/tags") or host.entries(folder / "_uploads"):
         return False  # somebody else is at work in it
@@ -33,6 +33,17 @@ def forget(settings: Settings, host: Host, repository: str) -> bool:
         return host.remove_folder(folder)
     except GdkregError:
         return False
+
+
+def tree(settings: Settings) -> Path | None:
+    """Where Distribution's tree lies; None where the storage is no folder of ours."""
+    return settings.root / "registry/storage/docker/registry/v2" if _is_a_folder(settings) else None
+
+
+def blob(settings: Settings, host: HostReader, digest: str) -> bytes | None:
+    """A small blob's bytes; None where it is not there, or the storage is no folder."""
+    place, (algorithm, _, digits) = tree(settings), digest.partition(":")
+    return host.read(place / f"blobs/{algorithm}/{digits[:2]}/{digits}/data") if place else None
 
 
 def problem(settings: Settings, host: HostReader) -> GdkregError | None:

@@ -187,7 +187,8 @@ def _path(action: Action) -> Path | None:
 def needs_asking(actions: Sequence[Action]) -> bool:
     """Whether a person wants to be asked: it needs root, or takes something away."""
     away = (RemoveFile, RemoveFolder, ForgetFile, Leave)
-    return any(action.as_root or isinstance(action, away) or getattr(action, "verb", "") == "remove" for action in actions)
+    verbs = {"remove", "untag", "collect", "empty"}
+    return any(action.as_root or isinstance(action, away) or getattr(action, "verb", "") in verbs for action in actions)
 
 
 def pulls_first(steps: Sequence[Step]) -> tuple[list[Step], list[Step]]:
