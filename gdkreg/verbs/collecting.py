@@ -1,0 +1,254 @@
+"""gc: what nothing refers to moves into the trash while the registry takes no writes; gc restore and gc empty."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from gdkreg.errors import GdkregError
+from gdkreg.plan import state
+from gdkreg.plan.actions import Control, Step
+from gdkreg.plan.journal import new_run
+from gdkreg.plan.ledger import Entry
+from gdkreg.plan.outcome import Listener, Outcome
+from gdkreg.plan.preview import Preview
+from gdkreg.services import holding
+from gdkreg.services.holding import Mark
+from gdkreg.services.tracing import refuse_while_traced
+from gdkreg.storage import graph as graphs
+from gdkreg.storage import trash
+from gdkreg.storage.graph import Graph
+from gdkreg.storage.layout import Tree
+from gdkreg.storage.unused import Collection, collectable, narrowed
+from gdkreg.units import counted, size
+from gdkreg.verbs import storing
+from gdkreg.verbs.root import Root
+from gdkreg.verbs.work import SILENT, Work
+
+_TRASH = "@/registry/trash/"
+
+
+def gc(
+    root: Root,
+    listener: Listener = SILENT,
+    *,
+    untagged: bool = False,
+    verify: bool = False,
+    stop: bool = False,
+    dry_run: bool = False,
+) -> Outcome:
+    """Move what nothing refers to into `registry/trash/RUN`; with `untagged` also manifests that no tag leads to.
+
+    `verify` reads every byte first; `stop` stops the registry meanwhile, which is else read-only.
+    """
+    place, now, name = storing.tree(root), time.time(), new_run()
+    found: list[Collection] = []
+
+    def look() -> Collection:
+        graph = graphs.read(place, verify=verify, progress=_hashed(listener))
+        return collectable(graph, untagged=untagged, now=now)
+
+    def plan(_: Preview) -> list[Step]:
+        refuse_while_traced(root.path, root.host)
+        collection = look()
+        found[:] = [collection]
+        steps = _emptied(trash.expired(storing.trash(root), root.settings.registry.trash_days, now), "older than trash_days")
+        if collection.places:
+            collect = Control(service=f"{_TRASH}{name}", verb="collect", reason=_told(collection), after="made")
+            steps += _around(root, [Step("storage", collect)], stop=stop)
+        return steps
+
+    def collect(_: Control) -> str:
+        collection = narrowed(look(), found[0], place)
+        trash.move(place, collection, storing.trash(root) / name, now=now, progress=_moved(listener))
+        _prove(place, found[0], storing.trash(root) / name)
+        found[:] = [collection]
+        return _told(collection)
+
+    outcome = _carry_out(root, "gc", plan, {"collect": collect}, listener, run=name, dry_run=dry_run)
+    collection = found[0]
+    outcome.data |= {"run": name if collection.places else "", **_data(collection)}
+    outcome.notes += [f"! {item.repository or 'the storage'}: {item.what} ({item.path})" for item in collection.held]
+    if collection.held:
+        outcome.notes.append("What that could make look unused was left where it is.")
+    if collection.places and not dry_run:
+        outcome.next = f"gdkreg gc restore takes it back, for {root.settings.registry.trash_days} days; gdkreg gc empty frees it"
+    return outcome
+
+
+def _data(collection: Collection) -> dict[str, object]:
+    return {
+        "blobs": collection.blobs,
+        "manifests": len(collection.revisions),
+        "uploads": len(collection.uploads),
+        "bytes": collection.bytes,
+        "repositories": [msgspec.to_builtins(item) for item in collection.repositories if item.before != item.after],
+        "held": [msgspec.to_builtins(item) for item in collection.held],
+        "places": collection.places,
+    }
+
+
+def _told(collection: Collection) -> str:
+    parts = [counted(len(collection.blobs), "blob")]
+    parts += [counted(len(collection.revisions), "manifest")] if collection.revisions else []
+    parts += [counted(len(collection.uploads), "upload")] if collection.uploads else []
+    return f"{', '.join(parts)}, {size(collection.bytes)}"
+
+
+def _prove(place: Tree, collection: Collection, folder: Path) -> None:
+    """Nothing may be missing now that was there before. Raises `GdkregError`, with everything given back."""
+    known = {(item.repository, item.what, item.path) for item in collection.problems}
+    after = graphs.read(place)
+    fresh = [item for item in after.problems if (item.repository, item.what, item.path) not in known]
+    if fresh:
+        run = next(item for item in trash.runs(folder.parent) if item.folder == folder)
+        trash.restore(place, run)
+        what = f"{fresh[0].repository}: {fresh[0].what} ({fresh[0].path})"
+        raise GdkregError("the collection was taken back", why=f"something was missing after it: {what}", fix="please report it")
+
+
+def restore(root: Root, name: str = "", listener: Listener = SILENT, *, dry_run: bool = False) -> Outcome:
+    """Put a run back (the last one without `name`); what was pushed since stays."""
+    place = storing.tree(root)
+    left: list[str] = []
+
+    def plan(_: Preview) -> list[Step]:
+        refuse_while_traced(root.path, root.host)
+        runs = trash.runs(storing.trash(root))
+        run = _named(runs, name) if runs or name else None
+        return [_restored(run)] if run else []
+
+    def put_back(control: Control) -> str:
+        run = _named(trash.runs(storing.trash(root)), control.service.removeprefix(_TRASH))
+        done = trash.restore(place, run)
+        left[:] = done.left
+        return _gave_back(done)
+
+    outcome = _carry_out(root, "gc restore", plan, {"restore": put_back}, listener, run="", dry_run=dry_run)
+    outcome.notes += [f"! {item} stays in the trash: something else is at its place" for item in left]
+    return outcome
+
+
+def _gave_back(done: trash.Restored) -> str:
+    there = f", {done.there} were there again" if done.there else ""
+    return f"{counted(done.back, 'folder')} back{there}"
+
+
+def _restored(run: trash.Run, undoes: str = "") -> Step:
+    told = run.told
+    reason = f"{counted(told.blobs, 'blob')}, {size(told.bytes)}, of {time.strftime('%Y-%m-%d %H:%M', time.localtime(told.made))}"
+    return Step("storage", Control(service=f"{_TRASH}{run.name}", verb="restore", reason=reason), undoes=undoes)
+
+
+def _named(runs: Sequence[trash.Run], name: str) -> trash.Run:
+    """One run by its name; the last one without. Raises `GdkregError`."""
+    found = [run for run in runs if run.name == name] if name else [run for run in runs if run.told.state == "done"][-1:]
+    if found:
+        return found[0]
+    there = ", ".join(run.name for run in runs) or "none"
+    raise GdkregError(f"there is no run {name}" if name else "there is nothing to restore", why=f"in the trash: {there}")
+
+
+def empty(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Outcome:
+    """Delete for good what was collected."""
+
+    def plan(_: Preview) -> list[Step]:
+        return _emptied(trash.runs(storing.trash(root)), "asked for")
+
+    def delete(control: Control) -> str:
+        trash.empty(_named(trash.runs(storing.trash(root)), control.service.removeprefix(_TRASH)))
+        return ""
+
+    return _carry_out(root, "gc empty", plan, {"empty": delete}, listener, run="", dry_run=dry_run)
+
+
+def _emptied(runs: Sequence[trash.Run], reason: str) -> list[Step]:
+    return [
+        Step("storage", Control(service=f"{_TRASH}{run.name}", verb="empty", reason=f"{reason}; {size(run.told.bytes)}"))
+        for run in runs
+    ]
+
+
+# the registry meanwhile, and what is left where a run breaks off
+
+
+def _around(root: Root, steps: list[Step], *, stop: bool) -> list[Step]:
+    """The registry takes no writes while these are carried out; then it runs as before, and has forgotten what it knew."""
+    services = root.services(root.set_up())
+    if not stop:
+        held = services.hold()
+        return [*held, *steps, *(services.release() if held else [])]
+    stopped = services.stop(["registry"], "nothing may be read or written meanwhile")
+    again = Control(service="registry", verb="start", reason="it ran before", before="stopped", after="running")
+    return [*stopped, *steps, *([Step("registry", again)] if stopped else [])]
+
+
+def _carry_out(
+    root: Root,
+    command: str,
+    plan: Callable[[Preview], list[Step]],
+    controls: dict[str, Callable[[Control], str]],
+    listener: Listener,
+    *,
+    run: str,
+    dry_run: bool,
+) -> Outcome:
+    """A failure, or Ctrl-C, is put right at once; what is killed, by the next command."""
+    work = Work(root, command, listener)
+    services = root.services(root.set_up())
+
+    def marked(control: Control) -> str:
+        """Before the first step that something has to be put right after."""
+        if holding.found(root.path, root.host) is None:
+            holding.begin(root.path, root.host, Mark(command, run, services.runs("registry")))
+        if control.verb in controls:
+            return controls[control.verb](control)
+        return services.perform(control, root.host, listener.progress)
+
+    work.controls |= {verb: marked for verb in (*controls, "hold", "stop")}
+    try:
+        return work.carry_out(plan, dry_run=dry_run, finish=lambda _: holding.end(root.path, root.host))
+    except BaseException:
+        if not dry_run and holding.found(root.path, root.host) is not None:
+            with contextlib.suppress(GdkregError):  # then the next command does it
+                Work(root, command, listener).carry_out(lambda _: [])
+        raise
+
+
+def leftover(root: Root) -> list[Step]:
+    """What puts right what a killed run left: things half moved, and a registry that takes no writes or does not run."""
+    mark = holding.found(root.path, root.reader)
+    if mark is None or root.applied is None:
+        return []
+    steps = [Step("storage", Control(service="storage", verb="roll back", reason=f"{mark.command} broke off"))]
+    return steps + (root.services(root.applied).release(f"{mark.command} broke off") if mark.ran else [])
+
+
+def roll_back(root: Root) -> str:
+    """Bring what was interrupted to its end. Raises `GdkregError`."""
+    place = storing.tree_of(root.set_up())
+    broken = [run for run in trash.runs(storing.trash(root)) if run.told.state != "done"]
+    for run in broken if place is not None else ():
+        trash.finish(place, run)
+    mark = holding.found(root.path, root.host)
+    if mark is not None and not mark.ran:
+        holding.end(root.path, root.host)
+    return ", ".join(run.name for run in broken)
+
+
+def release(root: Root, control: Control) -> str:
+    """The registry as it is to run. Raises `GdkregError`."""
+    word = root.services(root.set_up()).perform(control, root.host, lambda _: None)
+    if holding.found(root.path, root.host) is not None:
+        holding.end(root.path, root.host)
+    return word
+
+
+def undone(root: Root, entry: Entry) -> list[Step]:
+    """What takes a collection back, if it is not emptied."""
+    run = [item for item in trash.runs(storing.trash(root)) if entry.target == f"{_TRASH}{item.name}"]
+    return [_restored(run[0], entry.key)] if run else []

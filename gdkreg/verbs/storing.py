@@ -1,0 +1,54 @@
+"""The registry's own folder: reading it, and what stands in the way of that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gdkreg.config.effective import Settings
+from gdkreg.errors import GdkregError
+from gdkreg.services import storage
+
+if TYPE_CHECKING:
+    from gdkreg.storage.graph import Graph, Progress
+    from gdkreg.storage.layout import Tree
+    from gdkreg.verbs.root import Root
+
+
+def trash(root: Root) -> Path:
+    return root.path / "registry" / "trash"
+
+
+def tree_of(settings: Settings) -> Tree | None:
+    """The tree of a root; None where its images lie in no folder here."""
+    from gdkreg.storage.layout import Tree
+
+    place = storage.tree(settings)
+    return Tree(str(place)) if place is not None else None
+
+
+def tree(root: Root) -> Tree:
+    """Raises `GdkregError` where the images lie in no folder here."""
+    found = tree_of(root.set_up())
+    if found is None:
+        raise GdkregError(
+            "the images of this registry lie in no folder here",
+            why="registry.config.storage in gdk.yml names another driver",
+            fix="gdkreg gc --engine registry",
+        )
+    return found
+
+
+def graph_of(root: Root) -> Graph | None:
+    """What the folder holds; None where the images lie elsewhere."""
+    from gdkreg.storage import graph
+
+    found = tree_of(root.set_up())
+    return graph.read(found) if found is not None else None
+
+
+def graph(root: Root, *, verify: bool = False, progress: Progress | None = None) -> Graph:
+    """Raises `GdkregError` where the images lie in no folder here."""
+    from gdkreg.storage import graph as graphs
+
+    return graphs.read(tree(root), verify=verify, progress=progress)
