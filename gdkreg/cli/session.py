@@ -77,6 +77,9 @@ class Terminal:
         if not self._quiet:
             self._progress(event)
 
+    def working(self, text: str) -> None:
+        out.passing(f"  {text} …")
+
     def hop(self, client: str, hop: Any) -> None:
         if not self._quiet:
             out.passing("")

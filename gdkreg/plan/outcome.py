@@ -114,6 +114,9 @@ class Listener(Protocol):
     def progress(self, event: dict[str, Any]) -> None:
         """One event of the engine's, while an image is pulled."""
 
+    def working(self, text: str) -> None:
+        """How far something is that takes a while."""
+
     def hop(self, client: str, hop: Any) -> None:
         """One hop of the proof (`proof.chain.Hop`)."""
 
@@ -134,5 +137,7 @@ class Silent:
     def note(self, text: str) -> None: ...
 
     def progress(self, event: dict[str, Any]) -> None: ...
+
+    def working(self, text: str) -> None: ...
 
     def hop(self, client: str, hop: Any) -> None: ...

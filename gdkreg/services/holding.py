@@ -31,4 +31,5 @@ def found(root: Path, host: HostReader) -> Mark | None:
 
 
 def end(root: Path, host: Host) -> None:
-    host.remove(root / FOLDER / _MARK, below=root)
+    if host.info(root / FOLDER / _MARK) is not None:
+        host.remove(root / FOLDER / _MARK, below=root)

@@ -21,8 +21,11 @@ def _is_a_folder(settings: Settings) -> bool:
 def forget(settings: Settings, host: Host, repository: str) -> bool:
     """Take the name of an emptied repository out of the catalog, which is a walk over these folders; False where it stays."""
     place = tree(settings)
-    folder = place / "repositories" / repository if place else None
-    if folder is None or host.info(folder) is None:
+    if place is None:
+        return False
+    folder_of_all = place / "repositories"
+    folder = folder_of_all / repository
+    if host.info(folder) is None:
         return False
     if host.entries(folder / "_manifests/tags") or host.entries(folder / "_uploads"):
         return False  # somebody else is at work in it
@@ -30,7 +33,11 @@ def forget(settings: Settings, host: Host, repository: str) -> bool:
         for name in _OWN:
             if host.info(folder / name) is not None:
                 host.remove_tree(folder / name)
-        return host.remove_folder(folder)
+        above = [parent for parent in folder.parents if parent.is_relative_to(folder_of_all) and parent != folder_of_all]
+        for empty in (folder, *above):
+            if not host.remove_folder(empty):
+                break  # another repository lies in it
+        return True
     except GdkregError:
         return False
 

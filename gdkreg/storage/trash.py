@@ -33,6 +33,8 @@ _UNIT = re.compile(
     r"blobs/[^/]+/[^/]+/[^/]+|repositories(?:/[^_/][^/]*)+/"
     r"(?:_layers/[^/]+/[^/]+|_manifests/revisions/[^/]+/[^/]+|_manifests/tags/[^/]+/index/[^/]+/[^/]+|_uploads/[^/]+)"
 )
+# The same where a repository goes whole: its tags too.
+_WHOLE = re.compile(_UNIT.pattern.replace("/index/[^/]+/[^/]+", ""))
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -44,6 +46,7 @@ class Told(msgspec.Struct, frozen=True):
     blobs: int = 0
     manifests: int = 0
     bytes: int = 0
+    whole: str = ""  # the repository that went, with its tags
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -71,7 +74,7 @@ def move(place: Tree, collection: Collection, folder: Path, *, now: float, progr
     Raises `GdkregError`; the tree is as before then, or `finish` makes it so.
     """
     tree.make(folder)
-    counts = (len(collection.blobs), len(collection.revisions), collection.bytes)
+    counts = (len(collection.blobs), len(collection.revisions), collection.bytes, collection.whole)
     run = Run(folder, Told("moving", now, collection.untagged, *counts))
     try:
         if not tree.same_file_system(Path(place.path), folder):
@@ -123,7 +126,7 @@ def restore(place: Tree, run: Run) -> Restored:
     try:
         if source.is_dir():
             with tree.Mover(source, Path(place.path)) as mover:
-                for name in _units(source):
+                for name in _units(source, _WHOLE if run.told.whole else _UNIT):
                     _put_back(mover, name, place, source, found)
     except OSError as error:
         raise files.explain(error, Path(place.path, error.filename or ""), "give back") from None
@@ -155,12 +158,12 @@ def _same(ours: str, theirs: str) -> bool:
     return tree.same_content(ours, theirs, _SMALL)
 
 
-def _units(top: Path) -> Iterator[str]:
+def _units(top: Path, unit: re.Pattern[str]) -> Iterator[str]:
     """The folders that were moved, blobs before what points to them."""
     waiting = ["repositories", "blobs"]
     while waiting:
         place = waiting.pop()
-        if _UNIT.fullmatch(place):
+        if unit.fullmatch(place):
             yield place
             continue
         with contextlib.suppress(FileNotFoundError), os.scandir(top / place) as entries:

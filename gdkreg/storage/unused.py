@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from gdkreg.storage.graph import Graph
-from gdkreg.storage.layout import Problem, Repository, Upload
+from gdkreg.storage.layout import Problem, Repository, Tree, Upload
 
 YOUNG = 2 * 3600  # seconds; an upload that was begun later may be at work
 
@@ -30,8 +30,14 @@ class Collection(msgspec.Struct):
     layers: list[tuple[str, str]] = []  # repository, digest
     uploads: list[tuple[str, Upload]] = []
     repositories: list[Change] = []
-    held: list[Problem] = []  # because of which something may have been kept
+    problems: list[Problem] = []
     places: list[str] = []
+    whole: str = ""  # the repository that goes, with its tags
+
+    @property
+    def held(self) -> list[Problem]:
+        """Those because of which something may have been kept."""
+        return [problem for problem in self.problems if problem.holds]
 
     @property
     def bytes(self) -> int:
@@ -64,7 +70,7 @@ def used(graph: Graph, repositories: Iterable[Repository], *, untagged: bool) ->
 
 def collectable(graph: Graph, *, untagged: bool, now: float) -> Collection:
     """What a collection takes. With damage that nothing bounds, only stale uploads."""
-    found = Collection(untagged, held=[problem for problem in graph.problems if problem.holds])
+    found = Collection(untagged, problems=graph.problems)
     if not graph.held:
         needed = used(graph, graph.repositories.values(), untagged=untagged)
         found.blobs = {digest: size for digest, size in graph.blobs.items() if digest not in needed}
@@ -78,6 +84,39 @@ def collectable(graph: Graph, *, untagged: bool, now: float) -> Collection:
         found.repositories.append(_change(graph, repository, found.blobs, stale))
     found.places = list(_places(graph, found))
     return found
+
+
+def whole(graph: Graph, name: str) -> Collection:
+    """All that makes a repository one: tags, manifests' and layers' links, uploads. Blobs are left to `collectable`."""
+    repository, tree = graph.repositories[name], graph.tree
+    links = [tree.revision(name, digest) for digest in sorted(repository.revisions | repository.unlinked)]
+    links += [tree.layer(name, digest) for digest in repository.layers]
+    uploads = [(name, upload) for upload in repository.uploads]
+    tags = (
+        tree.folders(f"repositories/{name}/_manifests/tags", lambda *_: None, "")
+        if repository.revisions or repository.tags
+        else []
+    )
+    return Collection(
+        False,
+        revisions=[(name, digest) for digest in sorted(repository.revisions)],
+        uploads=uploads,
+        places=[tree.tag(name, tag) for tag in tags or ()] + links + [tree.upload(name, item.id) for _, item in uploads],
+        whole=name,
+    )
+
+
+def narrowed(found: Collection, told: Collection, tree: Tree) -> Collection:
+    """What was found of late, without all that was not told before; nor a blob that has such a link by now."""
+    known = set(told.places)
+    fresh = [pair for pair in found.layers if tree.layer(*pair) not in known]
+    fresh += [pair for pair in found.revisions if tree.revision(*pair) not in known]
+    linked = {digest for _, digest in fresh}
+    blobs = {digest: size for digest, size in found.blobs.items() if tree.blob(digest) in known and digest not in linked}
+    gone = {tree.blob(digest) for digest in found.blobs} - {tree.blob(digest) for digest in blobs}
+    return msgspec.structs.replace(
+        found, blobs=blobs, places=[item for item in found.places if item in known and item not in gone]
+    )
 
 
 def _manifests(graph: Graph, repository: Repository, found: Collection) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from gdkreg.errors import GdkregError
-from gdkreg.plan import state
 from gdkreg.plan.actions import Control, Step
 from gdkreg.plan.journal import new_run
 from gdkreg.plan.ledger import Entry
@@ -21,15 +20,14 @@ from gdkreg.services.holding import Mark
 from gdkreg.services.tracing import refuse_while_traced
 from gdkreg.storage import graph as graphs
 from gdkreg.storage import trash
-from gdkreg.storage.graph import Graph
 from gdkreg.storage.layout import Tree
 from gdkreg.storage.unused import Collection, collectable, narrowed
 from gdkreg.units import counted, size
 from gdkreg.verbs import storing
+from gdkreg.verbs.interrupted import TRASH
 from gdkreg.verbs.root import Root
+from gdkreg.verbs.storing import hashed
 from gdkreg.verbs.work import SILENT, Work
-
-_TRASH = "@/registry/trash/"
 
 
 def gc(
@@ -49,7 +47,8 @@ def gc(
     found: list[Collection] = []
 
     def look() -> Collection:
-        graph = graphs.read(place, verify=verify, progress=_hashed(listener))
+        listener.working("reading what refers to what")
+        graph = graphs.read(place, verify=verify, progress=hashed(listener))
         return collectable(graph, untagged=untagged, now=now)
 
     def plan(_: Preview) -> list[Step]:
@@ -58,18 +57,21 @@ def gc(
         found[:] = [collection]
         steps = _emptied(trash.expired(storing.trash(root), root.settings.registry.trash_days, now), "older than trash_days")
         if collection.places:
-            collect = Control(service=f"{_TRASH}{name}", verb="collect", reason=_told(collection), after="made")
-            steps += _around(root, [Step("storage", collect)], stop=stop)
+            collect = Control(service=f"{TRASH}{name}", verb="collect", reason=_told(collection), after="made")
+            steps += around(root, [Step("storage", collect)], stop=stop)
         return steps
+
+    def moved(done: int, whole: int) -> None:
+        listener.working(f"{done:,} of {whole:,} moved")
 
     def collect(_: Control) -> str:
         collection = narrowed(look(), found[0], place)
-        trash.move(place, collection, storing.trash(root) / name, now=now, progress=_moved(listener))
+        trash.move(place, collection, storing.trash(root) / name, now=now, progress=moved)
         _prove(place, found[0], storing.trash(root) / name)
         found[:] = [collection]
         return _told(collection)
 
-    outcome = _carry_out(root, "gc", plan, {"collect": collect}, listener, run=name, dry_run=dry_run)
+    outcome = carry_out(root, "gc", plan, {"collect": collect}, listener, run=name, dry_run=dry_run)
     collection = found[0]
     outcome.data |= {"run": name if collection.places else "", **_data(collection)}
     outcome.notes += [f"! {item.repository or 'the storage'}: {item.what} ({item.path})" for item in collection.held]
@@ -123,12 +125,12 @@ def restore(root: Root, name: str = "", listener: Listener = SILENT, *, dry_run:
         return [_restored(run)] if run else []
 
     def put_back(control: Control) -> str:
-        run = _named(trash.runs(storing.trash(root)), control.service.removeprefix(_TRASH))
+        run = _named(trash.runs(storing.trash(root)), control.service.removeprefix(TRASH))
         done = trash.restore(place, run)
         left[:] = done.left
         return _gave_back(done)
 
-    outcome = _carry_out(root, "gc restore", plan, {"restore": put_back}, listener, run="", dry_run=dry_run)
+    outcome = carry_out(root, "gc restore", plan, {"restore": put_back}, listener, run="", dry_run=dry_run)
     outcome.notes += [f"! {item} stays in the trash: something else is at its place" for item in left]
     return outcome
 
@@ -141,7 +143,7 @@ def _gave_back(done: trash.Restored) -> str:
 def _restored(run: trash.Run, undoes: str = "") -> Step:
     told = run.told
     reason = f"{counted(told.blobs, 'blob')}, {size(told.bytes)}, of {time.strftime('%Y-%m-%d %H:%M', time.localtime(told.made))}"
-    return Step("storage", Control(service=f"{_TRASH}{run.name}", verb="restore", reason=reason), undoes=undoes)
+    return Step("storage", Control(service=f"{TRASH}{run.name}", verb="restore", reason=reason), undoes=undoes)
 
 
 def _named(runs: Sequence[trash.Run], name: str) -> trash.Run:
@@ -160,23 +162,23 @@ def empty(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> 
         return _emptied(trash.runs(storing.trash(root)), "asked for")
 
     def delete(control: Control) -> str:
-        trash.empty(_named(trash.runs(storing.trash(root)), control.service.removeprefix(_TRASH)))
+        trash.empty(_named(trash.runs(storing.trash(root)), control.service.removeprefix(TRASH)))
         return ""
 
-    return _carry_out(root, "gc empty", plan, {"empty": delete}, listener, run="", dry_run=dry_run)
+    return carry_out(root, "gc empty", plan, {"empty": delete}, listener, run="", dry_run=dry_run)
 
 
 def _emptied(runs: Sequence[trash.Run], reason: str) -> list[Step]:
     return [
-        Step("storage", Control(service=f"{_TRASH}{run.name}", verb="empty", reason=f"{reason}; {size(run.told.bytes)}"))
+        Step("storage", Control(service=f"{TRASH}{run.name}", verb="empty", reason=f"{reason}; {size(run.told.bytes)}"))
         for run in runs
     ]
 
 
-# the registry meanwhile, and what is left where a run breaks off
+# the registry meanwhile
 
 
-def _around(root: Root, steps: list[Step], *, stop: bool) -> list[Step]:
+def around(root: Root, steps: list[Step], *, stop: bool) -> list[Step]:
     """The registry takes no writes while these are carried out; then it runs as before, and has forgotten what it knew."""
     services = root.services(root.set_up())
     if not stop:
@@ -187,7 +189,7 @@ def _around(root: Root, steps: list[Step], *, stop: bool) -> list[Step]:
     return [*stopped, *steps, *([Step("registry", again)] if stopped else [])]
 
 
-def _carry_out(
+def carry_out(
     root: Root,
     command: str,
     plan: Callable[[Preview], list[Step]],
@@ -209,46 +211,17 @@ def _carry_out(
             return controls[control.verb](control)
         return services.perform(control, root.host, listener.progress)
 
-    work.controls |= {verb: marked for verb in (*controls, "hold", "stop")}
+    work.controls |= dict.fromkeys((*controls, "hold", "stop"), marked)
     try:
         return work.carry_out(plan, dry_run=dry_run, finish=lambda _: holding.end(root.path, root.host))
-    except BaseException:
+    except BaseException:  # Ctrl-C too
         if not dry_run and holding.found(root.path, root.host) is not None:
             with contextlib.suppress(GdkregError):  # then the next command does it
                 Work(root, command, listener).carry_out(lambda _: [])
         raise
 
 
-def leftover(root: Root) -> list[Step]:
-    """What puts right what a killed run left: things half moved, and a registry that takes no writes or does not run."""
-    mark = holding.found(root.path, root.reader)
-    if mark is None or root.applied is None:
-        return []
-    steps = [Step("storage", Control(service="storage", verb="roll back", reason=f"{mark.command} broke off"))]
-    return steps + (root.services(root.applied).release(f"{mark.command} broke off") if mark.ran else [])
-
-
-def roll_back(root: Root) -> str:
-    """Bring what was interrupted to its end. Raises `GdkregError`."""
-    place = storing.tree_of(root.set_up())
-    broken = [run for run in trash.runs(storing.trash(root)) if run.told.state != "done"]
-    for run in broken if place is not None else ():
-        trash.finish(place, run)
-    mark = holding.found(root.path, root.host)
-    if mark is not None and not mark.ran:
-        holding.end(root.path, root.host)
-    return ", ".join(run.name for run in broken)
-
-
-def release(root: Root, control: Control) -> str:
-    """The registry as it is to run. Raises `GdkregError`."""
-    word = root.services(root.set_up()).perform(control, root.host, lambda _: None)
-    if holding.found(root.path, root.host) is not None:
-        holding.end(root.path, root.host)
-    return word
-
-
 def undone(root: Root, entry: Entry) -> list[Step]:
     """What takes a collection back, if it is not emptied."""
-    run = [item for item in trash.runs(storing.trash(root)) if entry.target == f"{_TRASH}{item.name}"]
+    run = [item for item in trash.runs(storing.trash(root)) if entry.target == f"{TRASH}{item.name}"]
     return [_restored(run[0], entry.key)] if run else []

@@ -20,6 +20,8 @@ from gdkreg.registry.names import Reference, parse
 from gdkreg.registry.policy import Candidate, Decision, Policy
 from gdkreg.registry.remote import AskPassword, connect
 from gdkreg.registry.untagging import Removal, Tagged
+from gdkreg.verbs import storing, untagged
+from gdkreg.verbs.dropping import drop
 from gdkreg.verbs.root import Root
 from gdkreg.verbs.untagged import Mark
 from gdkreg.verbs.work import SILENT, Work
@@ -38,6 +40,11 @@ def rm(
     settings = root.set_up()
     wanted = [parse(name, authority=settings.authority) for name in names]
     refuse_where_nothing_goes(settings)
+    whole = [item.repository for item in wanted if not item.name]
+    if whole and not user and storing.tree_of(settings) is not None:
+        if len(whole) < len(wanted):
+            raise ConfigError("rm takes tags or whole repositories, not both at once", fix=f"gdkreg rm {' '.join(whole)}")
+        return drop(root, whole, listener, dry_run=dry_run)
     with connect(settings, root.host, user=user, ask=ask) as images:
         known = _known(root)
         return _carry_out(root, "rm", lambda: _wanted(images, wanted, known), images, listener, dry_run=dry_run)
@@ -97,9 +104,7 @@ def refuse_where_nothing_goes(settings: Settings) -> None:
 
 def _known(root: Root) -> Mapping[str, Mapping[str, frozenset[str]]]:
     """By repository, the indexes that its folder holds by a child's digest: those without a tag too."""
-    from gdkreg.verbs.storing import graph_of
-
-    graph = graph_of(root)
+    graph = storing.graph_of(root)
     found: dict[str, dict[str, frozenset[str]]] = {}
     for name, repository in graph.repositories.items() if graph else ():
         for digest in repository.revisions:
@@ -198,6 +203,8 @@ def _carry_out(
         return [Step("tags", _control(removal)) for removal in removals.values()]
 
     def untag(control: Control) -> str:
+        if control.service not in removals:  # of a run before this one
+            return untagged.finish(root)
         mark.begin(removals.values())
         return untagging.remove(images, removals[control.service])
 

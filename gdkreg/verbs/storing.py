@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gdkreg.config.effective import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.services import storage
+from gdkreg.units import size
 
 if TYPE_CHECKING:
-    from gdkreg.storage.graph import Graph, Progress
+    from gdkreg.plan.outcome import Listener
+    from gdkreg.storage.graph import Graph
     from gdkreg.storage.layout import Tree
     from gdkreg.verbs.root import Root
 
@@ -47,8 +50,13 @@ def graph_of(root: Root) -> Graph | None:
     return graph.read(found) if found is not None else None
 
 
-def graph(root: Root, *, verify: bool = False, progress: Progress | None = None) -> Graph:
+def graph(root: Root) -> Graph:
     """Raises `GdkregError` where the images lie in no folder here."""
     from gdkreg.storage import graph as graphs
 
-    return graphs.read(tree(root), verify=verify, progress=progress)
+    return graphs.read(tree(root))
+
+
+def hashed(listener: Listener) -> Callable[[int, int], None]:
+    """How many bytes of all that are to be read were read."""
+    return lambda done, whole: listener.working(f"{size(done)} of {size(whole)} read")

@@ -61,17 +61,15 @@ class Mark:
             self._root.host.remove(self._root.path / FOLDER / _MARK, below=self._root.path)
 
 
-def leftover(root: Root) -> list[Step]:
-    """What finishes a run that broke off: on Distribution 2.8 a tag may stand on the marker that was to be deleted next."""
+def stands(root: Root) -> bool:
+    """Whether a run broke off, and can be finished now."""
     if state.read(root.reader, root.path, _MARK, _LIMIT) is None or root.applied is None:
-        return []
-    if not root.services(root.applied).registry.state().running:
-        return []  # the next one
-    return [Step("tags", Control(service="tags", verb="untag", reason="a run broke off between its two steps"))]
+        return False
+    return root.services(root.applied).registry.state().running
 
 
 def finish(root: Root) -> str:
-    """Raises `GdkregError`."""
+    """On Distribution 2.8 a tag may stand on the marker that was to be deleted next. Raises `GdkregError`."""
     from gdkreg.registry import untagging
 
     content = state.read(root.host, root.path, _MARK, _LIMIT) or b"[]"

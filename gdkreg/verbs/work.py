@@ -16,6 +16,7 @@ from gdkreg.plan.journal import Journal, Torn
 from gdkreg.plan.outcome import Item, Listener, Outcome, Silent, planned
 from gdkreg.plan.preview import Preview
 from gdkreg.plan.reconcile import Resource
+from gdkreg.verbs import interrupted
 from gdkreg.verbs.root import Root
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Work:
         self.command = command
         self.listener = listener
         self.settings: Settings | None = None
-        self.controls: dict[str, Callable[[Control], str]] = {}
+        self.controls: dict[str, Callable[[Control], str]] = interrupted.controls(root)
         self._keep_going = keep_going
         self._bare = bare
         self._services: Services | None = None
@@ -85,6 +86,8 @@ class Work:
         for path in self.root.journal.litter():
             preview.hide(path)
         repairs = [Step("repair", repair(torn, self.root)) for torn in self.root.journal.torn]
+        if not self._bare:
+            repairs += interrupted.leftover(self.root, down=self._keep_going)
         for step in repairs:
             preview.take(step.action)
         steps = [*repairs, *plan(preview)]
