@@ -92,11 +92,7 @@ def whole(graph: Graph, name: str) -> Collection:
     links = [tree.revision(name, digest) for digest in sorted(repository.revisions | repository.unlinked)]
     links += [tree.layer(name, digest) for digest in repository.layers]
     uploads = [(name, upload) for upload in repository.uploads]
-    tags = (
-        tree.folders(f"repositories/{name}/_manifests/tags", lambda *_: None, "")
-        if repository.revisions or repository.tags
-        else []
-    )
+    tags = tree.folders(f"repositories/{name}/_manifests/tags", lambda *_: None, "")  # those too that lead nowhere
     return Collection(
         False,
         revisions=[(name, digest) for digest in sorted(repository.revisions)],

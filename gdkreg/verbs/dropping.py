@@ -44,9 +44,7 @@ def drop(root: Root, names: Sequence[str], listener: Listener, *, dry_run: bool)
         name = runs[control.service]
         folder = storing.trash(root) / control.service.removeprefix(TRASH)
         trash.move(place, unused.whole(graphs.read(place), name), folder, now=now)
-        if not storage.forget(settings, root.host, name) and (place.at(f"repositories/{name}/_manifests")):
-            return f"{name}; its name stays in the catalog while other repositories lie in its folder"
-        return name
+        return name if storage.forget(settings, root.host, name) else f"{name}, whose name stays in the catalog"
 
     outcome = carry_out(root, "rm", plan, {"collect": move}, listener, run=run, dry_run=dry_run)
     outcome.data["frees"] = sum(freed.values())

@@ -1,0 +1,145 @@
+"""usage, gc and readonly: the room that images take."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from gdkreg.cli import session
+from gdkreg.cli.options import DryRun, Json, RootDir, Yes
+from gdkreg.report import out
+from gdkreg.report import storage as report
+
+collector = typer.Typer(
+    no_args_is_help=False,
+    invoke_without_command=True,
+    help="Collect what no image needs any more, into registry/trash; gdkreg gc restore takes it back.",
+)
+
+
+def usage(
+    root_dir: RootDir = None,
+    by: Annotated[Literal["repository", "tag", "layer"], typer.Option("--by", help="What each line is.")] = "repository",
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="The largest ones only.", show_default=False)] = None,
+    json: Json = False,
+) -> None:
+    """Show who takes how many bytes: alone and shared with others, and what gdkreg gc would free.
+
+    Example: gdkreg usage --by tag
+    """
+    from gdkreg.verbs import using
+
+    root = session.open_root(root_dir)
+    found = using.usage(root, by)
+    if json:
+        out.as_json(using.as_data(root, found))
+    else:
+        report.usage(found, limit)
+
+
+@collector.callback()
+def gc(
+    context: typer.Context,
+    root_dir: RootDir = None,
+    untagged: Annotated[bool, typer.Option("--untagged", help="Manifests that no tag leads to, too.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Read every byte first, and tell what is corrupt.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop the registry meanwhile; else it is read-only.")] = False,
+    policy: Annotated[bool, typer.Option("--cleanup", help="First what registry.cleanup of gdk.yml says.")] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Collect what no image needs any more, into registry/trash; gdkreg gc restore takes it back.
+
+    Example: gdkreg gc --untagged --dry-run
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from gdkreg.verbs import collecting, deleting
+
+    root = session.open_root(root_dir)
+    if policy and root.settings.registry.cleanup.remove:
+        cleaned = deleting.cleanup(root, [], None, session.Terminal(yes=yes, quiet=json), dry_run=dry_run)
+        if not json:
+            session.told(cleaned, json=False, nothing="Nothing to clean up: the policy keeps every tag.")
+    listener = session.Terminal(yes=yes, quiet=json)
+    outcome = collecting.gc(root, listener, untagged=untagged, verify=verify, stop=stop, dry_run=dry_run)
+    if not json:
+        report.collected(outcome)
+    session.told(outcome, json=json, nothing="Nothing to do: every blob is in use.")
+
+
+@collector.command()
+def why(
+    digest: Annotated[str, typer.Argument(help="sha256:…, or as many of its first digits as are clear.")],
+    root_dir: RootDir = None,
+    json: Json = False,
+) -> None:
+    """Tell what keeps a blob or manifest: from a tag over indexes and manifests down to it.
+
+    Example: gdkreg gc why sha256:9b1f2c
+    """
+    from gdkreg.verbs import using
+
+    root = session.open_root(root_dir)
+    whole, found = using.why(root, digest)
+    if json:
+        out.as_json({"command": "gc why", "root": str(root.path), "digest": whole, "chains": found})
+    else:
+        report.chains(whole, found)
+
+
+@collector.command()
+def restore(
+    run: Annotated[str, typer.Argument(help="The run (else the last one).", show_default=False)] = "",
+    root_dir: RootDir = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Put back what a run collected; what was pushed since stays.
+
+    Example: gdkreg gc restore
+    """
+    from gdkreg.verbs import collecting
+
+    outcome = collecting.restore(session.open_root(root_dir), run, session.Terminal(yes=yes, quiet=json), dry_run=dry_run)
+    session.told(outcome, json=json, nothing="Nothing to do: the trash is empty.")
+
+
+@collector.command()
+def empty(root_dir: RootDir = None, dry_run: DryRun = False, yes: Yes = False, json: Json = False) -> None:
+    """Delete for good what was collected; that is what gives the disk its room back.
+
+    Example: gdkreg gc empty
+    """
+    from gdkreg.verbs import collecting
+
+    outcome = collecting.empty(session.open_root(root_dir), session.Terminal(yes=yes, quiet=json), dry_run=dry_run)
+    session.told(outcome, json=json, nothing="Nothing to do: the trash is empty.")
+
+
+def readonly(
+    state: Annotated[Literal["on", "off"], typer.Argument(help="on: every push is refused with 405.")],
+    root_dir: RootDir = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Have the registry refuse every push and deletion, or take them again; pulls go on.
+
+    Example: gdkreg readonly on
+    """
+    from gdkreg.verbs import readonly as verb
+
+    listener = session.Terminal(yes=yes, quiet=json)
+    outcome = verb.readonly(session.open_root(root_dir), state == "on", listener, dry_run=dry_run)
+    word = "read-only" if state == "on" else "taking writes"
+    session.told(outcome, json=json, nothing=f"Nothing to do: the registry is {word} already.")
+
+
+def register(app: typer.Typer) -> None:
+    for command in (usage, readonly):
+        app.command()(command)
+    app.add_typer(collector, name="gc")
