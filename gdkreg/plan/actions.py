@@ -89,14 +89,14 @@ class RunCommand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Control(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that runs, or that another program keeps for us. `services/` and `registry/login.py` know how.
+    """Something that runs, or that another program keeps for us. `services/`, `registry/login.py`, `verbs/copying.py` know how.
 
     `before` and `after` are the states "running", "stopped" and "" (not there) of a service, "in" and "" of a login.
     `removes` is a file that goes with it.
     """
 
     service: str
-    verb: Literal["pull", "start", "recreate", "stop", "remove", "prove", "login", "logout"]
+    verb: Literal["pull", "start", "recreate", "stop", "remove", "prove", "login", "logout", "copy"]
     reason: str
     before: str = ""
     after: str = ""

@@ -27,6 +27,7 @@ _PAST = {
     "prove": "proven:",
     "login": "logged in:",
     "logout": "logged out",
+    "copy": "copied",
 }
 _HOPS = {
     "ok": ("✓", "green"),
