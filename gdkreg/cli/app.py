@@ -70,6 +70,8 @@ _MODULES = {
     "standing": ("This machine", ("status", "doctor")),
     "services": ("The registry and its issuer", ("start", "stop", "restart", "tail")),
     "trusts": ("Clients and runners", ("trust-docker-registry", "runner-patch", "env")),
+    "images": ("What is in it", ("catalog", "tags", "inspect", "manifest", "layers", "blob")),
+    "copies": ("What is in it", ("copy",)),
     "logins": ("Clients and runners", ("login", "logout")),
     "proofs": ("When something fails", ("verify", "trace", "explain")),
     "tokens": ("Users and tokens", ("token",)),

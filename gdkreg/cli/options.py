@@ -34,6 +34,26 @@ def _settings() -> Any:
         return None
 
 
+def _references(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Repositories, and after a colon the tags of one, of the registry that the line names so far."""
+    from gdkreg.cli import session
+    from gdkreg.errors import GdkregError
+    from gdkreg.registry.names import is_repository
+    from gdkreg.verbs import browsing
+
+    found: list[str] = []
+    try:
+        with session.remote(ctx.params.get("root_dir"), ctx.params.get("registry") or "", ctx.params.get("user") or "") as place:
+            repository, colon, _ = incomplete.rpartition(":")
+            if colon and is_repository(repository):
+                found = [f"{repository}:{tag}" for tag in browsing.tags(place.images, repository)]
+            elif not colon:
+                found = list(browsing.catalog(place.images))
+    except GdkregError:
+        return []
+    return [name for name in found if name.startswith(incomplete)]
+
+
 Key = Annotated[str, typer.Argument(help="A key, such as registry.port.", autocompletion=_keys)]
 UserName = Annotated[str, typer.Argument(help="A user's name.", autocompletion=_users)]
 RootDir = Annotated[
@@ -47,3 +67,17 @@ KeepEdits = Annotated[bool, typer.Option("--keep-edits", help="Leave files that 
 TakeOver = Annotated[
     bool, typer.Option("--take-over", help="Take our names out of your own lines in /etc/hosts; down gives them back.")
 ]
+Registry = Annotated[
+    str,
+    typer.Option("--registry", help="Another registry, HOST[:PORT], with docker's logins and certificates.", show_default=False),
+]
+AsUser = Annotated[
+    str, typer.Option("--user", "-u", help="Ask as this user (else with a token that gdkreg signs).", show_default=False)
+]
+Repository = Annotated[str, typer.Argument(help="A repository, such as group/app.", autocompletion=_references)]
+Reference = Annotated[str, typer.Argument(help="REPOSITORY[:TAG|@DIGEST].", autocompletion=_references)]
+ForPlatform = Annotated[
+    str, typer.Option("--platform", help="Of an index this one, such as linux/arm64 (else this machine's).", show_default=False)
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="So many at most.", show_default=False)]
+NoTrunc = Annotated[bool, typer.Option("--no-trunc", help="Digests in full.")]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from gdkreg.errors import FAILED
+from gdkreg.errors import FAILED, GdkregError
 from gdkreg.host.machine import Machine
 from gdkreg.report import out, work
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from gdkreg.options import Options
     from gdkreg.plan.actions import Step
     from gdkreg.plan.outcome import Item, Outcome
+    from gdkreg.registry.images import Images
+    from gdkreg.registry.names import Reference
     from gdkreg.verbs.root import Root
 
 
@@ -25,6 +28,65 @@ def open_root(given: Path | None, options: Options | None = None, *, lenient: bo
     from gdkreg.verbs.root import find
 
     return find(Path.cwd(), given, Machine(), options or Options(), lenient=lenient)
+
+
+class Remote(NamedTuple):
+    """The registry that a command works on. `root` is empty without a gdk.yml; `option` makes a command ask there again."""
+
+    images: Images
+    authority: str
+    root: str
+    own: bool
+
+    @property
+    def option(self) -> str:
+        return "" if self.own else f" --registry {self.authority}"
+
+    def parse(self, text: str) -> Reference:
+        """A reference, with this registry's name before it or without. Raises `ConfigError`."""
+        from gdkreg.registry.names import parse
+
+        return parse(text, authority=self.authority)
+
+    @contextlib.contextmanager
+    def suggesting(self, reference: Reference) -> Iterator[None]:
+        from gdkreg.verbs import browsing
+
+        with browsing.suggesting(self.images, reference, self.option):
+            yield
+
+
+@contextlib.contextmanager
+def remote(root_dir: Path | None, registry: str = "", user: str = "") -> Iterator[Remote]:
+    """This root's registry, or the one at HOST[:PORT], for which no gdk.yml is needed. Raises `GdkregError`."""
+    from gdkreg.registry.remote import connect
+
+    root, settings = None, None
+    try:
+        root = open_root(root_dir)
+        settings = root.in_force
+    except GdkregError:
+        if not registry:
+            raise
+    own = settings is not None and registry in {"", settings.authority}
+    if root is not None and not registry:
+        root.set_up()
+    ask = _password if sys.stdin.isatty() else None
+    with connect(settings, root.host if root is not None else Machine(), registry, user, ask) as images:
+        authority = settings.authority if own and settings is not None else registry
+        yield Remote(images, authority, str(root.path) if root is not None else "", own)
+
+
+def own_authority(root_dir: Path | None) -> str:
+    """What this root's registry is called in references; empty where there is none."""
+    with contextlib.suppress(GdkregError):
+        settings = open_root(root_dir).in_force
+        return settings.authority if settings is not None else ""
+    return ""
+
+
+def _password(user: str) -> str:
+    return str(typer.prompt(f"Password of {user}", hide_input=True, err=True))
 
 
 class Terminal:

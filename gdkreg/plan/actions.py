@@ -89,7 +89,7 @@ class RunCommand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ServiceVerb = Literal["pull", "start", "recreate", "stop", "remove", "prove", "hold", "release"]
-ImageVerb = Literal["untag", "tag", "collect", "restore", "roll back", "empty"]
+ImageVerb = Literal["untag", "tag", "collect", "restore", "roll back", "empty", "copy"]
 
 
 class Control(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from gdkreg.errors import GdkregError
 
 _COMMANDS = (
     "reconfigure|plan|up|down|undo|status|doctor|start|stop|restart|tail|trust-docker-registry|runner-patch|env|token|login|logout|"
-    "user|verify|trace|explain|cert|config"
+    "user|verify|trace|explain|cert|config|catalog|tags|inspect|manifest|layers|blob|copy"
 )
 _OURS = re.compile(rf"(?<![\w./-])gdkreg (?=(?:{_COMMANDS})\b)")
 _COLORS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2", "bold": "1"}
@@ -50,6 +50,23 @@ def raw(text: str) -> None:
         raise
     except OSError as error:
         lose(error)
+
+
+def content(content: bytes) -> None:
+    """Bytes as they are, without the end of a line."""
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        lose(error)
+
+
+def on_terminal() -> bool:
+    """Whether a person reads the result as it is printed."""
+    return sys.stdout.isatty()
 
 
 def lose(error: OSError) -> None:

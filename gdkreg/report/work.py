@@ -35,6 +35,7 @@ _PAST = {
     "restore": "restored:",
     "roll back": "rolled back:",
     "empty": "emptied",
+    "copy": "copied",
 }
 _HOPS = {
     "ok": ("✓", "green"),

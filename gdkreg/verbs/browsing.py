@@ -69,21 +69,17 @@ def with_tags(images: Images, limit: int | None = None) -> Iterator[Repository]:
     return gather(one, expected())
 
 
-def tags(images: Images, repository: str, limit: int | None = None) -> Iterator[str]:
-    """The tags' names as their pages come, in the registry's order."""
-    return itertools.islice(images.tags(repository), limit)
+def tags(images: Images, repository: str, limit: int | None = None, *, ordered: bool = False) -> Iterator[str]:
+    """The tags' names as their pages come, in the registry's order, or `ordered` by name."""
+    found = images.tags(repository)
+    return itertools.islice(iter(sorted(found)) if ordered else found, limit)
 
 
-def described(
-    images: Images, repository: str, sort: Sort | None = None, limit: int | None = None, names: Iterator[str] | None = None
-) -> Iterator[Tagged]:
+def described(images: Images, repository: str, sort: Sort | None = None, limit: int | None = None) -> Iterator[Tagged]:
     """The tags with what they lead to: by name, the newest first, or the largest first; as they come without `sort`."""
-    found = names if names is not None else images.tags(repository)
-    if sort == "name":
-        found = iter(sorted(found))
-    early = limit if sort in {None, "name"} else None
+    found = tags(images, repository, limit if sort in {None, "name"} else None, ordered=sort == "name")
     about = Describer(images, repository)
-    seen: Iterator[Tagged] = (item for item in gather(about.tag, itertools.islice(found, early)) if item is not None)
+    seen: Iterator[Tagged] = (item for item in gather(about.tag, found) if item is not None)
     if sort == "created":
         seen = iter(sorted(seen, key=_age, reverse=True))
     elif sort == "size":

@@ -56,6 +56,15 @@ class Layer(msgspec.Struct, frozen=True):
     shared_by: list[str] = []
 
 
+class Referrer(msgspec.Struct, frozen=True):
+    """What names an image as its subject: a signature, an SBOM."""
+
+    digest: str
+    media_type: str
+    artifact_type: str
+    size: int
+
+
 class Image(msgspec.Struct, frozen=True, kw_only=True):
     """An image or artifact. Of an index, what stands in a configuration is that of the manifest for `platform`."""
 
@@ -81,7 +90,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     shares_of: int = 0
     shares_partly: bool = False
     subject: str = ""
-    referrers: list[Descriptor] = []
+    referrers: list[Referrer] = []
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -190,7 +199,10 @@ class Describer:
             annotations=manifest.annotations,
             layers=_layers(shown, config),
             subject=manifest.subject.digest if manifest.subject else "",
-            referrers=self._images.referrers(self._repository, manifest.digest),
+            referrers=[
+                Referrer(item.digest, item.media_type, item.artifact_type, item.size)
+                for item in self._images.referrers(self._repository, manifest.digest)
+            ],
             **_configured(config),
         )
 
