@@ -1,0 +1,119 @@
+"""What nothing refers to, as far as that is certain; and why something is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from gdkreg.storage.graph import Graph
+from gdkreg.storage.layout import Problem, Repository, Upload
+
+YOUNG = 2 * 3600  # seconds; an upload that was begun later may be at work
+
+
+class Change(msgspec.Struct, frozen=True):
+    """The bytes that a repository refers to or links, before and after. A blob of two repositories counts in both."""
+
+    repository: str
+    before: int
+    after: int
+
+
+class Collection(msgspec.Struct):
+    """What to move away. `places`, relative to the tree, are in the order of moving: what points before what it points to."""
+
+    untagged: bool
+    blobs: dict[str, int] = {}  # with their bytes
+    revisions: list[tuple[str, str]] = []  # repository, digest
+    history: list[tuple[str, str, str]] = []  # repository, tag, digest: entries in a tag's index
+    layers: list[tuple[str, str]] = []  # repository, digest
+    uploads: list[tuple[str, Upload]] = []
+    repositories: list[Change] = []
+    held: list[Problem] = []  # because of which something may have been kept
+    places: list[str] = []
+
+    @property
+    def bytes(self) -> int:
+        """What the disk gets back when the trash is emptied."""
+        return sum(self.blobs.values()) + sum(upload.size for _, upload in self.uploads)
+
+
+def roots(repository: Repository, *, untagged: bool) -> set[str]:
+    """The manifests that are kept for their own sake; with `untagged` only those that a tag is on."""
+    tagged = set(repository.tags.values())
+    if repository.held:
+        return tagged | repository.revisions | repository.unlinked | repository.doubtful
+    return tagged if untagged else tagged | repository.revisions
+
+
+def kept(graph: Graph, repository: Repository, *, untagged: bool) -> set[str]:
+    """The manifests of a repository that stay."""
+    return graph.closure(roots(repository, untagged=untagged), repository, referrers=untagged)
+
+
+def used(graph: Graph, repositories: Iterable[Repository], *, untagged: bool) -> set[str]:
+    """Every blob, manifests included, that these repositories keep."""
+    found: set[str] = set()
+    for repository in repositories:
+        found |= graph.content(kept(graph, repository, untagged=untagged))
+        if repository.held:
+            found.update(repository.layers)
+    return found
+
+
+def collectable(graph: Graph, *, untagged: bool, now: float) -> Collection:
+    """What a collection takes. With damage that nothing bounds, only stale uploads."""
+    found = Collection(untagged, held=[problem for problem in graph.problems if problem.holds])
+    if not graph.held:
+        needed = used(graph, graph.repositories.values(), untagged=untagged)
+        found.blobs = {digest: size for digest, size in graph.blobs.items() if digest not in needed}
+    for repository in graph.repositories.values():
+        stale = [item for item in repository.uploads if now - item.started > YOUNG]
+        found.uploads += [(repository.name, item) for item in stale]
+        if not graph.held:
+            found.layers += [(repository.name, digest) for digest in repository.layers if digest in found.blobs]
+            if untagged and not repository.held:
+                _manifests(graph, repository, found)
+        found.repositories.append(_change(graph, repository, found.blobs, stale))
+    found.places = list(_places(graph, found))
+    return found
+
+
+def _manifests(graph: Graph, repository: Repository, found: Collection) -> None:
+    gone = repository.revisions - kept(graph, repository, untagged=True)
+    if not gone:
+        return
+    found.revisions += [(repository.name, digest) for digest in sorted(gone)]
+    for tag in repository.tags:
+        place = f"{graph.tree.tag(repository.name, tag)}/index"
+        entries = graph.tree.digests(place, lambda *_: None, "") or ()  # only history: what is not seen may stay
+        found.history += [(repository.name, tag, digest) for digest in entries if digest in gone]
+
+
+def held_by(graph: Graph, repository: Repository) -> set[str]:
+    """Every blob that the repository refers to or links, used or not."""
+    whole = graph.content(graph.closure(repository.revisions | set(repository.tags.values()), repository))
+    return whole.union(repository.layers, repository.unlinked)
+
+
+def _change(graph: Graph, repository: Repository, gone: dict[str, int], stale: list[Upload]) -> Change:
+    sizes = graph.blobs
+    whole = held_by(graph, repository)
+    before = sum(sizes.get(digest, 0) for digest in whole) + sum(item.size for item in repository.uploads)
+    going = sum(gone.get(digest, 0) for digest in whole) if gone else 0
+    return Change(repository.name, before, before - going - sum(item.size for item in stale))
+
+
+def _places(graph: Graph, found: Collection) -> Iterator[str]:
+    tree = graph.tree
+    for repository, tag, digest in found.history:
+        yield f"{tree.tag(repository, tag)}/index/{digest.replace(':', '/')}"
+    for repository, digest in found.revisions:
+        yield tree.revision(repository, digest)
+    for repository, digest in found.layers:
+        yield tree.layer(repository, digest)
+    for repository, upload in found.uploads:
+        yield tree.upload(repository, upload.id)
+    for digest in found.blobs:
+        yield tree.blob(digest)
