@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import stat
@@ -133,21 +134,26 @@ class Tree(msgspec.Struct, frozen=True):
     def _some_blobs(self, algorithm: str, first: str, found: dict[str, int], tell: Tell) -> None:
         place, digits = f"blobs/{algorithm}/{first}", ALGORITHMS[algorithm]
         names = self.folders(place, tell, "")
-        base = f"{self.path}/{place}/"
-        for name in names or ():
-            if len(name) != digits or name.strip(_HEX) or name[:2] != first:
-                continue
-            try:
-                info = os.lstat(base + name + "/data")
-            except FileNotFoundError:
-                continue  # told where something refers to it
-            except OSError as error:
-                tell(f"cannot be read: {os.strerror(error.errno or 0)}", f"{place}/{name}/data", "")
-                continue
-            if stat.S_ISREG(info.st_mode):
-                found[intern(f"{algorithm}:{name}")] = info.st_size
-            else:
-                tell("the data of a blob is no plain file", f"{place}/{name}/data", "")
+        if not names:
+            return
+        fd = os.open(self.at(place), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)  # a fifth faster than whole paths
+        try:
+            for name in names:
+                if len(name) != digits or name.strip(_HEX) or name[:2] != first:
+                    continue
+                try:
+                    info = os.stat(f"{name}/data", dir_fd=fd, follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # told where something refers to it
+                except OSError as error:
+                    tell(f"cannot be read: {os.strerror(error.errno or 0)}", f"{place}/{name}/data", "")
+                    continue
+                if stat.S_ISREG(info.st_mode):
+                    found[intern(f"{algorithm}:{name}")] = info.st_size
+                else:
+                    tell("the data of a blob is no plain file", f"{place}/{name}/data", "")
+        finally:
+            os.close(fd)
 
     def uploads(self, repository: str, tell: Tell) -> list[Upload]:
         place = f"repositories/{repository}/_uploads"
@@ -157,9 +163,10 @@ class Tree(msgspec.Struct, frozen=True):
         newest, size = 0.0, 0
         for folder, _, files in os.walk(self.at(f"{place}/{name}")):
             for path in (folder, *(f"{folder}/{file}" for file in files)):
-                info = os.lstat(path)
-                newest = max(newest, info.st_mtime)
-                size += info.st_size if stat.S_ISREG(info.st_mode) else 0
+                with contextlib.suppress(FileNotFoundError):  # it goes on while we look
+                    info = os.lstat(path)
+                    newest = max(newest, info.st_mtime)
+                    size += info.st_size if stat.S_ISREG(info.st_mode) else 0
         return Upload(name, self._started(f"{place}/{name}/startedat") or newest, size)
 
     def _started(self, place: str) -> float:
