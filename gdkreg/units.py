@@ -4,13 +4,13 @@ from __future__ import annotations
 
 
 def size(count: int) -> str:
-    """Bytes as Docker tells them, in powers of 1000: 512 B, 3.42 kB, 1.2 GB."""
+    """Bytes as docker tells them: 512 B, 3.42 kB, 12.3 MB."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 999.5:
-            return f"{count} B" if unit == "B" else f"{value:.3g} {unit}"
+            return f"{value:.3g} {unit}" if value < 99.95 and unit != "B" else f"{value:.0f} {unit}"
         value /= 1000
-    return f"{value:.4g} TB"
+    return f"{value:.3g} TB"
 
 
 def counted(count: int, name: str) -> str:

@@ -72,6 +72,8 @@ _MODULES = {
     "trusts": ("Clients and runners", ("trust-docker-registry", "runner-patch", "env")),
     "images": ("What is in it", ("catalog", "tags", "inspect", "manifest", "layers", "blob")),
     "copies": ("What is in it", ("copy",)),
+    "removals": ("What is in it", ("rm", "cleanup")),
+    "storage": ("The room it takes", ("usage", "gc", "readonly")),
     "logins": ("Clients and runners", ("login", "logout")),
     "proofs": ("When something fails", ("verify", "trace", "explain")),
     "tokens": ("Users and tokens", ("token",)),

@@ -76,6 +76,13 @@ AsUser = Annotated[
 ]
 Repository = Annotated[str, typer.Argument(help="A repository, such as group/app.", autocompletion=_references)]
 Reference = Annotated[str, typer.Argument(help="REPOSITORY[:TAG|@DIGEST].", autocompletion=_references)]
+References = Annotated[
+    list[str],
+    typer.Argument(help="REPO:TAG, REPO@DIGEST, or REPO for the whole of it.", metavar="NAME...", autocompletion=_references),
+]
+Repositories = Annotated[
+    list[str] | None, typer.Argument(help="Of these only; else of all.", metavar="REPO...", autocompletion=_references)
+]
 ForPlatform = Annotated[
     str, typer.Option("--platform", help="Of an index this one, such as linux/arm64 (else this machine's).", show_default=False)
 ]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 import typer
 
 from gdkreg.cli import session
-from gdkreg.cli.options import DryRun, Json, RootDir, Yes
+from gdkreg.cli.options import AsUser, DryRun, Json, References, Repositories, RootDir, Yes
 from gdkreg.report import storage as report
 
 NOTHING = "Nothing to do: there is no such tag any more."
 
 
 def rm(
-    names: Annotated[list[str], typer.Argument(help="REPO:TAG, REPO@DIGEST, or REPO for the whole of it.", metavar="NAME…")],
+    names: References,
     root_dir: RootDir = None,
-    user: Annotated[str, typer.Option("--user", "-u", help="As this user, with what that one may.", show_default=False)] = "",
+    user: AsUser = "",
     dry_run: DryRun = False,
     yes: Yes = False,
     json: Json = False,
@@ -29,13 +30,13 @@ def rm(
 
     root = session.open_root(root_dir)
     listener = session.Terminal(yes=yes, quiet=json)
-    outcome = deleting.rm(root, names, listener, user=user, ask=session.password_of, dry_run=dry_run)
+    outcome = deleting.rm(root, names, listener, user=user, ask=session.ask_password(), dry_run=dry_run)
     report.frees(outcome)
     session.told(outcome, json=json, nothing=NOTHING)
 
 
 def cleanup(
-    repositories: Annotated[list[str] | None, typer.Argument(help="Of these only; else of all.", metavar="REPO…")] = None,
+    repositories: Repositories = None,
     root_dir: RootDir = None,
     keep: Annotated[int | None, typer.Option("--keep", help="So many of the newest stay.", show_default=False)] = None,
     older_than: Annotated[
@@ -62,7 +63,9 @@ def cleanup(
     said = {name: value for name, value in given.items() if value is not None}
     root = session.open_root(root_dir)
     listener = session.Terminal(yes=yes, quiet=json)
-    outcome = deleting.cleanup(root, repositories or [], Policy(**said) if said else None, listener, dry_run=dry_run)
+    outcome = deleting.cleanup(
+        root, repositories or [], msgspec.convert(said, Policy) if said else None, listener, dry_run=dry_run
+    )
     if not json:
         report.decisions(outcome)
     report.frees(outcome)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -71,7 +71,7 @@ def remote(root_dir: Path | None, registry: str = "", user: str = "") -> Iterato
     own = settings is not None and registry in {"", settings.authority}
     if root is not None and not registry:
         root.set_up()
-    ask = _password if sys.stdin.isatty() else None
+    ask = ask_password()
     with connect(settings, root.host if root is not None else Machine(), registry, user, ask) as images:
         authority = settings.authority if own and settings is not None else registry
         yield Remote(images, authority, str(root.path) if root is not None else "", own)
@@ -83,6 +83,11 @@ def own_authority(root_dir: Path | None) -> str:
         settings = open_root(root_dir).in_force
         return settings.authority if settings is not None else ""
     return ""
+
+
+def ask_password() -> Callable[[str], str] | None:
+    """What asks for a user's password; None where there is nobody to ask."""
+    return _password if sys.stdin.isatty() else None
 
 
 def _password(user: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from gdkreg.cli import session
-from gdkreg.cli.options import DryRun, Json, RootDir, Yes
+from gdkreg.cli.options import DryRun, Json, Limit, RootDir, Yes
 from gdkreg.report import out
 from gdkreg.report import storage as report
 
@@ -21,7 +21,7 @@ collector = typer.Typer(
 def usage(
     root_dir: RootDir = None,
     by: Annotated[Literal["repository", "tag", "layer"], typer.Option("--by", help="What each line is.")] = "repository",
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="The largest ones only.", show_default=False)] = None,
+    limit: Limit = None,
     json: Json = False,
 ) -> None:
     """Show who takes how many bytes: alone and shared with others, and what gdkreg gc would free.

@@ -9,22 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from gdkreg.masking.text import visible
 from gdkreg.report import out
+from gdkreg.units import size
 
 if TYPE_CHECKING:
     from gdkreg.verbs.browsing import Summary
     from gdkreg.verbs.describing import Image, Layer, Tagged
 
 _STEPS = ((365 * 86400, "year"), (30 * 86400, "month"), (7 * 86400, "week"), (86400, "day"), (3600, "hour"), (60, "minute"))
-
-
-def size(count: int) -> str:
-    """Bytes as docker tells them: 12.3 MB."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 999.5:
-            return f"{value:.3g} {unit}" if value < 99.95 and unit != "B" else f"{value:.0f} {unit}"
-        value /= 1000
-    return f"{value:.3g} TB"
 
 
 def age(text: str, now: datetime.datetime | None = None) -> str:

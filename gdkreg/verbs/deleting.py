@@ -12,8 +12,8 @@ from gdkreg.errors import ConfigError, GdkregError
 from gdkreg.plan.actions import Control, Step
 from gdkreg.plan.outcome import Listener, Outcome
 from gdkreg.plan.preview import Preview
-from gdkreg.registry import created, untagging
 from gdkreg.registry import policy as policies
+from gdkreg.registry import untagging
 from gdkreg.registry.answers import AnswerError
 from gdkreg.registry.images import Images, gather
 from gdkreg.registry.names import Reference, parse
@@ -21,10 +21,13 @@ from gdkreg.registry.policy import Candidate, Decision, Policy
 from gdkreg.registry.remote import AskPassword, connect
 from gdkreg.registry.untagging import Removal, Tagged
 from gdkreg.verbs import storing, untagged
+from gdkreg.verbs.describing import NEVER, Describer, moment
 from gdkreg.verbs.dropping import drop
 from gdkreg.verbs.root import Root
 from gdkreg.verbs.untagged import Mark
 from gdkreg.verbs.work import SILENT, Work
+
+_NO_TIME = NEVER.replace(year=2)  # Go's zero time is in the year 1
 
 
 def rm(
@@ -168,8 +171,12 @@ def _of_gdk_yml(root: Root) -> Policy:
 
 
 def _decide(images: Images, tagged: Tagged, policy: Policy) -> list[Decision]:
-    made = dict(gather(lambda pair: (pair[0], created.of(images, tagged.repository, pair[1])), tagged.manifests.items()))
-    candidates = [Candidate(tag, digest, made[digest]) for tag, digest in sorted(tagged.tags.items())]
+    about = Describer(images, tagged.repository)
+    made = {item.tag: moment(item.created) for item in gather(about.tag, tagged.tags) if item is not None}
+    candidates = [
+        Candidate(tag, digest, made[tag].timestamp() if made.get(tag, NEVER) > _NO_TIME else None)
+        for tag, digest in sorted(tagged.tags.items())
+    ]
     decisions = policies.decide(candidates, policy, time.time(), _alive(tagged, []))
     gone = [item.tag for item in decisions if item.removed]
     return policies.decide(candidates, policy, time.time(), _alive(tagged, gone))
