@@ -12,6 +12,7 @@ from gdkreg.cli import session
 from gdkreg.cli.options import AsUser, ForPlatform, Json, Limit, NoTrunc, Reference, Registry, Repository, RootDir
 from gdkreg.report import images as report
 from gdkreg.report import out
+from gdkreg.units import size
 
 Raw = Annotated[bool, typer.Option("--raw", help="The manifest's very bytes, whose SHA-256 is its digest.")]
 Sort = Annotated[
@@ -191,8 +192,8 @@ def blob(
             head = {"command": "blob", "root": place.root, "registry": place.authority, "repository": wanted.repository}
             out.as_json({**head, **msgspec.structs.asdict(saved)})
         else:
-            again = f", {report.size(saved.resumed_at)} of it from before" if saved.resumed_at else ""
-            out.line(f"{saved.file}: {report.size(saved.size)}{again}, and it is {saved.digest}")
+            again = f", {size(saved.resumed_at)} of it from before" if saved.resumed_at else ""
+            out.line(f"{saved.file}: {size(saved.size)}{again}, and it is {saved.digest}")
 
 
 def register(app: typer.Typer) -> None:

@@ -11,7 +11,7 @@ from gdkreg.errors import ConfigError, GdkregError
 from gdkreg.storage import trash, unused
 from gdkreg.storage import usage as shares
 from gdkreg.storage import why as chains
-from gdkreg.storage.layout import Problem
+from gdkreg.storage.graph import Graph
 from gdkreg.storage.usage import LayerShare, Share, TagShare
 from gdkreg.storage.why import Chain
 from gdkreg.verbs import storing
@@ -24,35 +24,23 @@ class Usage(msgspec.Struct, frozen=True):
     """All sizes in bytes. `gc` and `untagged` are what a collection would free now, `trash` what emptying it would."""
 
     by: By
-    rows: Sequence[Share | TagShare | LayerShare]
-    total: int
-    gc: int
-    untagged: int
-    trash: int
-    problems: list[Problem]
-
-
-def usage(root: Root, by: By) -> Usage:
-    """The largest first. Raises `GdkregError` where the images lie in no folder here."""
-    import time
-
-    graph, now = storing.graph(root), time.time()
-    rows: Sequence[Share | TagShare | LayerShare]
-    if by == "repository":
-        rows = sorted(shares.by_repository(graph), key=lambda item: (-item.total, item.repository))
-    elif by == "tag":
-        rows = sorted(shares.by_tag(graph), key=lambda item: (-item.total, item.repository, item.tag))
-    else:
-        rows = shares.by_layer(graph)
     return Usage(
         by,
-        rows,
+        _rows(graph, by),
         sum(graph.blobs.values()),
         unused.collectable(graph, untagged=False, now=now).bytes,
         unused.collectable(graph, untagged=True, now=now).bytes,
         sum(run.told.bytes for run in trash.runs(storing.trash(root))),
         graph.problems,
     )
+
+
+def _rows(graph: Graph, by: By) -> Sequence[Share | TagShare | LayerShare]:
+    if by == "repository":
+        return sorted(shares.by_repository(graph), key=lambda item: (-item.total, item.repository))
+    if by == "tag":
+        return sorted(shares.by_tag(graph), key=lambda item: (-item.total, item.repository, item.tag))
+    return shares.by_layer(graph)
 
 
 def as_data(root: Root, found: Usage) -> dict[str, Any]:
