@@ -97,7 +97,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
 
     `service` names it: a service, a registry that a client is logged in to, an image REPOSITORY:TAG, a run of the collection.
     `before` and `after` are the states "running", "stopped" and "" (not there) of a service, "in" and "" of a login, digests of
-    a tag, "" and "made" of what a collection moved. `removes` is a file that goes with it.
+    a tag, "" and the run of what a collection moved. `removes` is a file that goes with it.
     """
 
     service: str

@@ -189,6 +189,8 @@ class Executor:
         elif isinstance(action, Control):
             kind = {"login": "login", "logout": "login", "collect": "trash"}.get(action.verb, "service")
             name, options = action.service, {"before": action.before, "after": action.after}
+            if kind == "trash":
+                name, options = f"@/registry/trash/{action.after}", {"after": "made"}
         else:
             assert isinstance(action, (WriteFile, RemoveFile, MakeFolder, RemoveFolder, ForgetFile))
             kind = {"repair": "repair", "gdk.yml": "edit"}.get(step.resource) or _KINDS[type(action)]

@@ -99,4 +99,5 @@ def _decision(item: Candidate, kept: str, policy: Policy) -> Decision:
     age = f", made {datetime.datetime.fromtimestamp(item.created, datetime.timezone.utc):%Y-%m-%d}" if item.created else ""
     beyond = f", not one of the {policy.keep} newest" if policy.keep else ""
     older = f", older than {policy.older_than}" if policy.older_than else ""
-    return Decision(item.tag, item.digest, True, f"one of {policy.remove}{beyond}{older}{age}")
+    why = f"{'any tag' if policy.remove == '.*' else f'one of {policy.remove}'}{beyond}{older}{age}"
+    return Decision(item.tag, item.digest, True, why)

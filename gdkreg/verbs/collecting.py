@@ -11,7 +11,6 @@ import msgspec
 
 from gdkreg.errors import GdkregError
 from gdkreg.plan.actions import Control, Step
-from gdkreg.plan.journal import new_run
 from gdkreg.plan.ledger import Entry
 from gdkreg.plan.outcome import Listener, Outcome
 from gdkreg.plan.preview import Preview
@@ -24,7 +23,6 @@ from gdkreg.storage.layout import Tree
 from gdkreg.storage.unused import Collection, collectable, narrowed
 from gdkreg.units import counted, size
 from gdkreg.verbs import storing
-from gdkreg.verbs.interrupted import TRASH
 from gdkreg.verbs.root import Root
 from gdkreg.verbs.storing import hashed
 from gdkreg.verbs.work import SILENT, Work
@@ -43,7 +41,7 @@ def gc(
 
     `verify` reads every byte first; `stop` stops the registry meanwhile, which is else read-only.
     """
-    place, now, name = storing.tree(root), time.time(), new_run()
+    place, now, name = storing.tree(root), time.time(), storing.new_run(root)
     found: list[Collection] = []
 
     def look() -> Collection:
@@ -57,7 +55,7 @@ def gc(
         found[:] = [collection]
         steps = _emptied(trash.expired(storing.trash(root), root.settings.registry.trash_days, now), "older than trash_days")
         if collection.places:
-            collect = Control(service=f"{TRASH}{name}", verb="collect", reason=_told(collection), after="made")
+            collect = Control(service="storage", verb="collect", reason=_told(collection), after=name)
             steps += around(root, [Step("storage", collect)], stop=stop)
         return steps
 
@@ -69,7 +67,7 @@ def gc(
         trash.move(place, collection, storing.trash(root) / name, now=now, progress=moved)
         _prove(place, found[0], storing.trash(root) / name)
         found[:] = [collection]
-        return _told(collection)
+        return f"{_told(collection)} → registry/trash/{name}"
 
     outcome = carry_out(root, "gc", plan, {"collect": collect}, listener, run=name, dry_run=dry_run)
     collection = found[0]
@@ -115,8 +113,7 @@ def _prove(place: Tree, collection: Collection, folder: Path) -> None:
 
 def restore(root: Root, name: str = "", listener: Listener = SILENT, *, dry_run: bool = False) -> Outcome:
     """Put a run back (the last one without `name`); what was pushed since stays."""
-    place = storing.tree(root)
-    left: list[str] = []
+    storing.tree(root)
 
     def plan(_: Preview) -> list[Step]:
         refuse_while_traced(root.path, root.host)
@@ -124,26 +121,23 @@ def restore(root: Root, name: str = "", listener: Listener = SILENT, *, dry_run:
         run = _named(runs, name) if runs or name else None
         return [_restored(run)] if run else []
 
-    def put_back(control: Control) -> str:
-        run = _named(trash.runs(storing.trash(root)), control.service.removeprefix(TRASH))
-        done = trash.restore(place, run)
-        left[:] = done.left
-        return _gave_back(done)
-
-    outcome = carry_out(root, "gc restore", plan, {"restore": put_back}, listener, run="", dry_run=dry_run)
-    outcome.notes += [f"! {item} stays in the trash: something else is at its place" for item in left]
-    return outcome
+    controls = {"restore": lambda control: put_back(root, control)}
+    return carry_out(root, "gc restore", plan, controls, listener, run="", dry_run=dry_run)
 
 
-def _gave_back(done: trash.Restored) -> str:
+def put_back(root: Root, control: Control) -> str:
+    """One run, in the trash's words. Raises `GdkregError`."""
+    run = _named(trash.runs(storing.trash(root)), control.service)
+    done = trash.restore(storing.tree(root), run)
     there = f", {done.there} were there again" if done.there else ""
-    return f"{counted(done.back, 'folder')} back{there}"
+    left = f", {len(done.left)} stay in the trash, as something else is at their places: {done.left[0]}" if done.left else ""
+    return f"{counted(done.back, 'folder')} back{there}{left}"
 
 
 def _restored(run: trash.Run, undoes: str = "") -> Step:
     told = run.told
     reason = f"{counted(told.blobs, 'blob')}, {size(told.bytes)}, of {time.strftime('%Y-%m-%d %H:%M', time.localtime(told.made))}"
-    return Step("storage", Control(service=f"{TRASH}{run.name}", verb="restore", reason=reason), undoes=undoes)
+    return Step("storage", Control(service=run.name, verb="restore", reason=reason), undoes=undoes)
 
 
 def _named(runs: Sequence[trash.Run], name: str) -> trash.Run:
@@ -162,17 +156,14 @@ def empty(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> 
         return _emptied(trash.runs(storing.trash(root)), "asked for")
 
     def delete(control: Control) -> str:
-        trash.empty(_named(trash.runs(storing.trash(root)), control.service.removeprefix(TRASH)))
+        trash.empty(_named(trash.runs(storing.trash(root)), control.service))
         return ""
 
     return carry_out(root, "gc empty", plan, {"empty": delete}, listener, run="", dry_run=dry_run)
 
 
 def _emptied(runs: Sequence[trash.Run], reason: str) -> list[Step]:
-    return [
-        Step("storage", Control(service=f"{TRASH}{run.name}", verb="empty", reason=f"{reason}; {size(run.told.bytes)}"))
-        for run in runs
-    ]
+    return [Step("storage", Control(service=run.name, verb="empty", reason=f"{reason}; {size(run.told.bytes)}")) for run in runs]
 
 
 # the registry meanwhile
@@ -223,5 +214,5 @@ def carry_out(
 
 def undone(root: Root, entry: Entry) -> list[Step]:
     """What takes a collection back, if it is not emptied."""
-    run = [item for item in trash.runs(storing.trash(root)) if entry.target == f"{TRASH}{item.name}"]
+    run = [item for item in trash.runs(storing.trash(root)) if entry.target == f"@/registry/trash/{item.name}"]
     return [_restored(run[0], entry.key)] if run else []

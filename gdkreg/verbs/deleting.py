@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -20,6 +20,8 @@ from gdkreg.registry.names import Reference, parse
 from gdkreg.registry.policy import Candidate, Decision, Policy
 from gdkreg.registry.remote import AskPassword, connect
 from gdkreg.registry.untagging import Removal, Tagged
+from gdkreg.storage import usage
+from gdkreg.storage.graph import Graph
 from gdkreg.verbs import storing, untagged
 from gdkreg.verbs.describing import NEVER, Describer, moment
 from gdkreg.verbs.dropping import drop
@@ -49,8 +51,9 @@ def rm(
             raise ConfigError("rm takes tags or whole repositories, not both at once", fix=f"gdkreg rm {' '.join(whole)}")
         return drop(root, whole, listener, dry_run=dry_run)
     with connect(settings, root.host, user=user, ask=ask) as images:
-        known = _known(root)
-        return _carry_out(root, "rm", lambda: _wanted(images, wanted, known), images, listener, dry_run=dry_run)
+        graph = storing.graph_of(root)
+        known = _known(graph)
+        return _carry_out(root, "rm", lambda: _wanted(images, wanted, known), images, graph, listener, dry_run=dry_run)
 
 
 def cleanup(
@@ -70,7 +73,8 @@ def cleanup(
         raise ConfigError(f"cleanup takes repositories, not {named}", fix=f"gdkreg rm {named}")
     refuse_where_nothing_goes(settings)
     with connect(settings, root.host) as images:
-        known, decisions = _known(root), dict[str, list[Decision]]()
+        graph = storing.graph_of(root)
+        known, decisions = _known(graph), dict[str, list[Decision]]()
 
         def find() -> list[Removal]:
             found = []
@@ -80,7 +84,7 @@ def cleanup(
                 found += untagging.removals(tagged, [item.tag for item in decisions[name] if item.removed])
             return found
 
-        outcome = _carry_out(root, "cleanup", find, images, listener, dry_run=dry_run)
+        outcome = _carry_out(root, "cleanup", find, images, graph, listener, dry_run=dry_run)
     outcome.data["policy"] = msgspec.to_builtins(chosen)
     outcome.data["decisions"] = {name: msgspec.to_builtins(found) for name, found in decisions.items()}
     return outcome
@@ -105,9 +109,8 @@ def refuse_where_nothing_goes(settings: Settings) -> None:
 # what goes
 
 
-def _known(root: Root) -> Mapping[str, Mapping[str, frozenset[str]]]:
+def _known(graph: Graph | None) -> Mapping[str, Mapping[str, frozenset[str]]]:
     """By repository, the indexes that its folder holds by a child's digest: those without a tag too."""
-    graph = storing.graph_of(root)
     found: dict[str, dict[str, frozenset[str]]] = {}
     for name, repository in graph.repositories.items() if graph else ():
         for digest in repository.revisions:
@@ -197,6 +200,7 @@ def _carry_out(
     command: str,
     find: Callable[[], list[Removal]],
     images: Images,
+    graph: Graph | None,
     listener: Listener,
     *,
     dry_run: bool,
@@ -217,7 +221,18 @@ def _carry_out(
 
     work = Work(root, command, listener)
     work.controls["untag"] = untag
-    return work.carry_out(plan, dry_run=dry_run, finish=lambda _: mark.end())
+    outcome = work.carry_out(plan, dry_run=dry_run, finish=lambda _: mark.end())
+    outcome.data["frees"] = _freed(graph, removals.values())
+    return outcome
+
+
+def _freed(graph: Graph | None, removals: Iterable[Removal]) -> int:
+    """The bytes that a later collection frees, as far as the storage tells; without what several repositories share."""
+    tags: dict[str, list[str]] = {}
+    for removal in removals:
+        tags.setdefault(removal.repository, []).extend(removal.tags)
+    known = graph.repositories if graph is not None else {}
+    return sum(usage.freed_by(graph, name, names).plain for name, names in tags.items() if graph is not None and name in known)
 
 
 def _control(removal: Removal) -> Control:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from gdkreg.errors import GdkregError
 from gdkreg.plan.actions import Control, Step
-from gdkreg.plan.journal import new_run
 from gdkreg.plan.outcome import Listener, Outcome
 from gdkreg.plan.preview import Preview
 from gdkreg.services import storage
@@ -17,34 +16,33 @@ from gdkreg.storage import trash, unused, usage
 from gdkreg.units import counted
 from gdkreg.verbs import storing
 from gdkreg.verbs.collecting import around, carry_out
-from gdkreg.verbs.interrupted import TRASH
 from gdkreg.verbs.root import Root
 
 
 def drop(root: Root, names: Sequence[str], listener: Listener, *, dry_run: bool) -> Outcome:
     """Move these repositories into the trash, while the registry takes no writes. `gc restore RUN` brings one back."""
-    place, now, run, settings = storing.tree(root), time.time(), new_run(), root.set_up()
-    runs = {f"{TRASH}{run}-{number}": name for number, name in enumerate(dict.fromkeys(names), 1)}
+    place, now, run, settings = storing.tree(root), time.time(), storing.new_run(root), root.set_up()
+    runs = {name: f"{run}-{number}" for number, name in enumerate(dict.fromkeys(names), 1)}
     freed: dict[str, int] = {}
 
     def plan(_: Preview) -> list[Step]:
         refuse_while_traced(root.path, root.host)
         graph = graphs.read(place)
         steps = []
-        for target, name in runs.items():
+        for name, own_run in runs.items():
             if name not in graph.repositories:
                 raise GdkregError(f"there is no repository {name}", fix="gdkreg catalog")
             freed[name] = usage.freed_by(graph, name, None).plain
             found = graph.repositories[name]
-            reason = f"{name}: {counted(len(found.tags), 'tag')}, {counted(len(found.revisions), 'manifest')}"
-            steps.append(Step("storage", Control(service=target, verb="collect", reason=reason, after="made")))
+            reason = f"{counted(len(found.tags), 'tag')}, {counted(len(found.revisions), 'manifest')}"
+            steps.append(Step("storage", Control(service=name, verb="collect", reason=reason, after=own_run)))
         return around(root, steps, stop=False)
 
     def move(control: Control) -> str:
-        name = runs[control.service]
-        folder = storing.trash(root) / control.service.removeprefix(TRASH)
+        name, folder = control.service, storing.trash(root) / control.after
         trash.move(place, unused.whole(graphs.read(place), name), folder, now=now)
-        return name if storage.forget(settings, root.host, name) else f"{name}, whose name stays in the catalog"
+        gone = storage.forget(settings, root.host, name)
+        return f"→ registry/trash/{control.after}" + ("" if gone else "; its name stays in the catalog")
 
     outcome = carry_out(root, "rm", plan, {"collect": move}, listener, run=run, dry_run=dry_run)
     outcome.data["frees"] = sum(freed.values())

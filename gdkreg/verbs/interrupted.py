@@ -12,8 +12,6 @@ from gdkreg.verbs import untagged
 if TYPE_CHECKING:
     from gdkreg.verbs.root import Root
 
-TRASH = "@/registry/trash/"  # how the journal names a run of the collection
-
 
 def leftover(root: Root, *, down: bool) -> list[Step]:
     """The repairs; for `down` nothing is started any more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gdkreg.config.values import is_loopback
@@ -249,8 +249,9 @@ def undo(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> O
         _refuse_while_traced(root)
         last[:] = root.journal.last_run()
         steps = _stopped_again(root, last)
-        changes = [entry for entry in last if entry.kind != "service"]
+        changes = [entry for entry in last if entry.kind not in {"service", "tags", "trash"}]
         steps += reconcile.back(changes, root.inventory().owner, preview)
+        steps += _images_again(root, last)
         return steps + _started_again(root, last, preview, steps)
 
     def skip(executor: Executor) -> None:
@@ -260,11 +261,31 @@ def undo(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> O
                 executor.skip(entry)
 
     work = Work(root, "undo", listener)
+    work.controls |= _of_images(root)
     outcome = work.carry_out(plan, dry_run=dry_run, finish=skip, needed=lambda: bool(last))
     outcome.data["undid"] = last[0].command if last else ""
     if last and not dry_run:
         outcome.next = _after_undo(root)
     return outcome
+
+
+def _of_images(root: Root) -> dict[str, Callable[[Control], str]]:
+    from gdkreg.verbs import collecting, untagged
+
+    return {"tag": lambda control: untagged.tag(root, control), "restore": lambda control: collecting.put_back(root, control)}
+
+
+def _images_again(root: Root, last: Sequence[Entry]) -> list[Step]:
+    """Tags that the run took away, and what it collected."""
+    from gdkreg.verbs import collecting, untagged
+
+    steps: list[Step] = []
+    for entry in reversed(last):
+        if entry.kind == "trash":
+            steps += collecting.undone(root, entry)
+        elif entry.kind == "tags":
+            steps += untagged.put_back(root, entry)
+    return steps
 
 
 def _stopped_again(root: Root, last: Sequence[Entry]) -> list[Step]:

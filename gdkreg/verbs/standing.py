@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from gdkreg.plan.reconcile import Note
+from gdkreg.services import holding
 from gdkreg.services.registry import State
 from gdkreg.verbs.root import Root, Standing
 
@@ -55,6 +56,13 @@ def status_of_root(root: Root) -> list[Standing]:
         notes.append(Note("warning", f".gdkreg is not used: {root.identity.foreign}", "gdkreg reconfigure sets it aside"))
     if root.identity.moved:
         notes.append(Note("changed", f"this root was moved here from {root.identity.former[-1]}", "gdkreg reconfigure"))
+    if (mark := holding.found(root.path, root.reader)) is not None:
+        text = f"{mark.command} broke off: things are half moved, and the registry may take no writes"
+        notes.append(Note("error", text, "gdkreg start"))
+    if root.applied is not None and root.applied.registry.read_only_maintenance_enabled:
+        notes.append(
+            Note("warning", "the registry is read-only: pushes and deletions are refused with 405", "gdkreg readonly off")
+        )
     return [Standing("root", notes)] if notes else []
 
 

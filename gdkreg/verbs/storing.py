@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 
 def trash(root: Root) -> Path:
     return root.path / "registry" / "trash"
+
+
+def new_run(root: Root) -> str:
+    """A name for what is moved now, that no run in the trash has."""
+    name = time.strftime("%Y%m%dT%H%M%S")
+    taken = root.host.entries(trash(root))
+    return next(item for number in range(1000) if (item := f"{name}{f'.{number}' if number else ''}") not in taken)
 
 
 def tree_of(settings: Settings) -> Tree | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from gdkreg.storage import trash, unused
 from gdkreg.storage import usage as shares
 from gdkreg.storage import why as chains
 from gdkreg.storage.graph import Graph
+from gdkreg.storage.layout import Problem
 from gdkreg.storage.usage import LayerShare, Share, TagShare
 from gdkreg.storage.why import Chain
 from gdkreg.verbs import storing
@@ -24,6 +26,17 @@ class Usage(msgspec.Struct, frozen=True):
     """All sizes in bytes. `gc` and `untagged` are what a collection would free now, `trash` what emptying it would."""
 
     by: By
+    rows: Sequence[Share | TagShare | LayerShare]
+    total: int
+    gc: int
+    untagged: int
+    trash: int
+    problems: list[Problem]
+
+
+def usage(root: Root, by: By) -> Usage:
+    """The largest first. Raises `GdkregError` where the images lie in no folder here."""
+    graph, now = storing.graph(root), time.time()
     return Usage(
         by,
         _rows(graph, by),
