@@ -42,7 +42,7 @@ def _read_only(settings: Settings, _: System) -> str:
         return "take proxy out of registry.config in gdk.yml; gdkreg reconfigure; gdkreg start"
     if not settings.registry.read_only_maintenance_enabled and "storage" in settings.registry.config:
         return "take what forbids it out of registry.config.storage in gdk.yml; gdkreg reconfigure; gdkreg start"
-    return "gdkreg config set registry.read_only_maintenance_enabled false; gdkreg reconfigure; gdkreg start"
+    return "gdkreg readonly off"
 
 
 def _port(settings: Settings, _: System) -> str:
@@ -191,8 +191,9 @@ RULES = (
     ),
     _rule(
         "read-only",
-        rf"\bunsupported(?:: The operation|\s*$)|operation is unsupported|405 Method Not Allowed|{_STATUS}405\b",
-        "the registry is read-only, deleting is switched off, or it is a pull-through cache, which takes no pushes",
+        rf"\bunsupported(?:: The operation|\s*$)|operation is unsupported|405 Method Not Allowed|{_STATUS}405\b"
+        r"|StatusCode: 405|parsing HTTP 405",
+        "the registry is read-only (gdkreg gc makes it so while it collects), deleting is switched off, or it is a pull-through cache, which takes no pushes",
         _read_only,
     ),
     _rule(

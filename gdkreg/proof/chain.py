@@ -261,7 +261,7 @@ class Chain:
     def check_delete(self) -> str:
         answer = self._delete()
         if answer.status_code == 405:
-            remedy = "gdkreg config set registry.read_only_maintenance_enabled false; gdkreg reconfigure; gdkreg start"
+            remedy = "gdkreg readonly off"
             if self._settings.registry.config.get("storage", {}).get("delete"):
                 remedy = "take storage.delete out of registry.config; gdkreg reconfigure; gdkreg start"
             raise BrokenError("deleting answered 405: it is switched off", remedy)

@@ -71,7 +71,7 @@ def _own(settings: Settings, host: Host, user: str, ask: AskPassword | None) -> 
 def _writes(settings: Settings) -> str:
     """What forbids changes here, of the settings that can."""
     if settings.registry.read_only_maintenance_enabled:
-        return "gdkreg config set registry.read_only_maintenance_enabled false; gdkreg reconfigure; gdkreg start"
+        return "gdkreg readonly off"
     return "look at storage.delete, storage.maintenance and proxy below registry.config in gdk.yml; gdkreg reconfigure"
 
 

@@ -60,9 +60,7 @@ def status_of_root(root: Root) -> list[Standing]:
         text = f"{mark.command} broke off: things are half moved, and the registry may take no writes"
         notes.append(Note("error", text, "gdkreg start"))
     if root.applied is not None and root.applied.registry.read_only_maintenance_enabled:
-        notes.append(
-            Note("warning", "the registry is read-only: pushes and deletions are refused with 405", "gdkreg readonly off")
-        )
+        notes.append(Note("warning", "the registry is read-only: every push is refused with 405", "gdkreg readonly off"))
     return [Standing("root", notes)] if notes else []
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from gdkreg.errors import GdkregError
-from gdkreg.host.base import digest
+from gdkreg.host.base import digest as digest_of
 from gdkreg.plan import state
 from gdkreg.plan.actions import Control, Step
 from gdkreg.plan.executor import msgspec_entry
@@ -47,11 +47,10 @@ class Mark:
         content = msgspec.json.encode([Gone(item.repository, item.tags, item.digest) for item in removals])
         journal = self._root.journal
         journal.keep(content)
-        journal.note(
-            msgspec_entry(
-                run=new_run(), seq=1, command=self._command, resource="tags", kind="tags", target="tags", before=digest(content)
-            )
+        entry = msgspec_entry(
+            run=new_run(), seq=1, command=self._command, resource="tags", kind="tags", target="tags", before=digest_of(content)
         )
+        journal.note(entry)
         state.write(self._root.host, self._root.path, _MARK, content)
         self._begun = True
 
@@ -87,20 +86,39 @@ def finish(root: Root) -> str:
 def put_back(root: Root, entry: Entry) -> list[Step]:
     """What brings the tags of a run back: their manifests are there until `gc` collects them. Raises `GdkregError`."""
     with _connected(root) as images:
-        return list(_missing(root, images, entry))
+        missing = [
+            (gone.repository, name, gone.digest)
+            for gone in _read(root.journal.backup(entry.before))
+            for name in gone.tags
+            if _is_gone(images, gone, name)
+        ]
+    contents = {digest: _content(root, digest) for _, _, digest in missing}
+    missing.sort(key=lambda item: _depth(contents, item[2]))
+    return [
+        Step(
+            "tags",
+            Control(service=f"{repository}:{name}", verb="tag", reason=f"{digest[:19]}…, as before", after=digest),
+            undoes=entry.key,
+        )
+        for repository, name, digest in missing
+    ]
 
 
-def _missing(root: Root, images: Images, entry: Entry) -> Iterator[Step]:
-    for gone in _read(root.journal.backup(entry.before)):
-        for tag in gone.tags:
-            now = images.head(gone.repository, tag)
-            name = f"{gone.repository}:{tag}"
-            if now is not None and now.digest != gone.digest:
-                raise GdkregError(f"{name} is another image by now", why=f"it was {gone.digest}", fix=f"gdkreg rm {name}")
-            if now is None:
-                _content(root, gone.digest)
-                reason = f"{gone.digest[:19]}…, as before"
-                yield Step("tags", Control(service=name, verb="tag", reason=reason, after=gone.digest), undoes=entry.key)
+def _is_gone(images: Images, gone: Gone, name: str) -> bool:
+    now = images.head(gone.repository, name)
+    if now is not None and now.digest != gone.digest:
+        what = f"{gone.repository}:{name}"
+        raise GdkregError(f"{what} is another image by now", why=f"it was {gone.digest}", fix=f"gdkreg rm {what}")
+    return now is None
+
+
+def _depth(contents: dict[str, bytes], digest: str) -> int:
+    """How deep an index reaches: a registry takes one only after its children."""
+    from gdkreg.registry import manifests
+
+    if digest not in contents:
+        return 0
+    return 1 + max((_depth(contents, child.digest) for child in manifests.parse(contents[digest]).manifests), default=0)
 
 
 def tag(root: Root, control: Control) -> str:

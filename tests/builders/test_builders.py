@@ -161,7 +161,7 @@ def test_buildx_of_a_read_only_registry(box: Box) -> None:
     box.configure(GDK_YML + "  read_only_maintenance_enabled: true\n")
     box.ok("reconfigure")
     box.ok("start")
-    assert "read_only_maintenance_enabled false" in broken(box, "buildx", "push")["remedy"]
+    assert "gdkreg readonly off" in broken(box, "buildx", "push")["remedy"]
     box.configure(GDK_YML)
     box.ok("reconfigure")
     box.ok("start")

@@ -184,7 +184,7 @@ def test_push_broken_read_only(box: Box) -> None:
     for client in ("http", "docker"):
         name, _, remedy = broken(box, client)
         assert name == "push"
-        assert "registry.read_only_maintenance_enabled false" in remedy
+        assert "gdkreg readonly off" in remedy
     box.configure(GDK_YML)
     box.ok("reconfigure")
     box.ok("restart")
