@@ -201,12 +201,12 @@ class FakeHost:
         elif program == "ifconfig" and words[1] == "-alias":
             self.net = [item for item in self.net if item.address != words[2]]
         elif program == "systemctl":
-            link = Path("/etc/systemd/system/multi-user.target.wants") / words[1]
-            if words[0] == "--user":
-                words = words[1:]
-                link = self.platform.home / ".config/systemd/user/default.target.wants" / words[1]
-            if words[0] == "enable":
-                self.infos[link] = FileInfo("symlink", 0o777, 0, 0, "../" + words[1])
+            user, unit = words[0] == "--user", words[-1]
+            folder = self.platform.home / ".config/systemd/user" if user else Path("/etc/systemd/system")
+            target = "timers.target" if unit.endswith(".timer") else "default.target" if user else "multi-user.target"
+            link = folder / f"{target}.wants" / unit
+            if "enable" in words:
+                self.infos[link] = FileInfo("symlink", 0o777, 0, 0, "../" + unit)
             else:
                 self.infos.pop(link, None)
         elif program == "chown":

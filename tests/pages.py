@@ -25,10 +25,10 @@ def commands(group: Any = None, name: str = "gdkreg") -> Iterator[tuple[str, Any
     for word, command in group.commands.items():
         if command.hidden:
             continue
+        if getattr(command, "invoke_without_command", True):
+            yield f"{name} {word}", command
         if hasattr(command, "commands"):
             yield from commands(command, f"{name} {word}")
-        else:
-            yield f"{name} {word}", command
 
 
 def panels() -> Iterator[tuple[str, list[tuple[str, Any]]]]:

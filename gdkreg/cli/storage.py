@@ -12,9 +12,7 @@ from gdkreg.report import out
 from gdkreg.report import storage as report
 
 collector = typer.Typer(
-    no_args_is_help=False,
     invoke_without_command=True,
-    help="Collect what no image needs any more, into registry/trash; gdkreg gc restore takes it back.",
 )
 
 
@@ -120,6 +118,25 @@ def empty(root_dir: RootDir = None, dry_run: DryRun = False, yes: Yes = False, j
     session.told(outcome, json=json, nothing="Nothing to do: the trash is empty.")
 
 
+@collector.command()
+def schedule(
+    often: Annotated[Literal["weekly", "daily", "off"], typer.Argument(help="How often.")],
+    root_dir: RootDir = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Have cleanup (as registry.cleanup says) and gc run by themselves: a systemd timer, or a launchd plist.
+
+    Example: gdkreg gc schedule weekly
+    """
+    from gdkreg.verbs import switching
+
+    listener = session.Terminal(yes=yes, quiet=json)
+    outcome = switching.schedule(session.open_root(root_dir), often, listener, dry_run=dry_run)
+    session.told(outcome, json=json, nothing=f"Nothing to do: it is {often} already.")
+
+
 def readonly(
     state: Annotated[Literal["on", "off"], typer.Argument(help="on: every push is refused with 405.")],
     root_dir: RootDir = None,
@@ -131,10 +148,10 @@ def readonly(
 
     Example: gdkreg readonly on
     """
-    from gdkreg.verbs import readonly as verb
+    from gdkreg.verbs import switching
 
     listener = session.Terminal(yes=yes, quiet=json)
-    outcome = verb.readonly(session.open_root(root_dir), state == "on", listener, dry_run=dry_run)
+    outcome = switching.readonly(session.open_root(root_dir), state == "on", listener, dry_run=dry_run)
     word = "read-only" if state == "on" else "taking writes"
     session.told(outcome, json=json, nothing=f"Nothing to do: the registry is {word} already.")
 

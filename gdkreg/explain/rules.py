@@ -193,7 +193,7 @@ RULES = (
         "read-only",
         rf"\bunsupported(?:: The operation|\s*$)|operation is unsupported|405 Method Not Allowed|{_STATUS}405\b"
         r"|StatusCode: 405|parsing HTTP 405",
-        "the registry is read-only (gdkreg gc makes it so while it collects), deleting is switched off, or it is a pull-through cache, which takes no pushes",
+        "the registry is read-only, as while gdkreg gc collects; or deletes nothing; or is a pull-through cache",
         _read_only,
     ),
     _rule(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from gdkreg.plan.journal import Journal
 from gdkreg.plan.ledger import Entry
 from gdkreg.plan.reconcile import Resource
 from gdkreg.plan.state import FOLDER
-from gdkreg.resources import git_exclude, hosts_text, persist, registry_config
+from gdkreg.resources import git_exclude, hosts_text, registry_config, units
 from gdkreg.resources.applied import Applied
 from gdkreg.resources.certificates import Certificate, Jwks
 from gdkreg.resources.container_files import ContainerFiles
@@ -31,6 +32,7 @@ from gdkreg.resources.registry_config import RegistryConfig
 if TYPE_CHECKING:
     from gdkreg.resources.runner_config import RunnerConfig
 
+_COLLECTION = re.compile(r"gdkreg-gc-[0-9a-f]{16}\.(service|timer)|dev\.gdkreg\.gc\.[0-9a-f]{16}\.plist")
 _UNIT = re.compile(r"(gdkreg-(loopback-[0-9.]+|[0-9a-f]{16})\.service|dev\.gdkreg\.(loopback\.[0-9.]+|[0-9a-f]{16})\.plist)")
 _AUTHORITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?")
 
@@ -66,6 +68,7 @@ class Inventory:
             self.docker_trust(),
             *self.runners(),
             *self.checkout(),
+            self.schedule(),
             self.applied(),
         )
 
@@ -112,28 +115,49 @@ class Inventory:
         hosts = Hosts(settings.names(), settings.root, self._journal, former, self._options.take_over)
         return loopback, self.persist(loopback), hosts
 
-    def persist(self, loopback: Loopback) -> persist.Persist:
+    def persist(self, loopback: Loopback) -> units.Units:
         settings, platform, id_ = self._settings, self._host.platform, self._journal.identity.id
         command = (sys.executable, "-m", "gdkreg", "start", "--root", str(settings.root), "--again")
         user = platform.env.get("USER") or str(platform.uid)
-        units = [
-            persist.services_unit(
+        wanted = [
+            units.services_unit(
                 settings.root, id_, settings.address, command, platform, user, system=loopback.needed or platform.uid == 0
             )
         ]
         shared = frozenset[Path]()
         if loopback.needed:
-            units.insert(0, persist.alias_unit(settings.address, platform))
-            shared = frozenset([units[0].path] if settings.address in loopback.shared else [])
-        mine_ = (platform.home / ".config/systemd/user", platform.home / "Library/LaunchAgents")
-        folders_ = (persist.SYSTEMD, persist.LAUNCHD, *mine_)
-        above = {folder for leaf in mine_ for folder in (leaf, *leaf.parents) if folder.is_relative_to(platform.home)}
+            wanted.insert(0, units.alias_unit(settings.address, platform))
+            shared = frozenset([wanted[0].path] if settings.address in loopback.shared else [])
+        files = self._units("persist", _UNIT)
+        return units.Units(tuple(wanted), platform, settings.registry.persist, files, shared)
+
+    def schedule(self) -> units.Units:
+        """What collects by itself."""
+        settings, platform, id_ = self._settings, self._host.platform, self._journal.identity.id
+        often = settings.registry.gc_schedule
+        command = (sys.executable, "-m", "gdkreg", "gc", "--cleanup", "--yes", "--root", str(settings.root))
+        wanted = units.collection_units(settings.root, id_, command, platform, "daily" if often == "daily" else "weekly")
+        line = f"{'5 4 * * *' if often == 'daily' else '5 4 * * 0'} {shlex.join(command)}"
+        return units.Units(
+            wanted,
+            platform,
+            often != "never",
+            self._units("gc_schedule", _COLLECTION),
+            name="gc_schedule",
+            off="nothing is collected by itself",
+            otherwise=f"add this to crontab -e: {line}",
+        )
+
+    def _units(self, resource: str, name: re.Pattern[str]) -> OwnedFiles:
+        home = self._host.platform.home
+        own = (home / ".config/systemd/user", home / "Library/LaunchAgents")
+        above = {folder for leaf in own for folder in (leaf, *leaf.parents) if folder.is_relative_to(home)} - {home}
 
         def mine(path: Path) -> bool:
-            return path in above - {platform.home} or (path.parent in folders_ and _UNIT.fullmatch(path.name) is not None)
+            fits = path.parent in (units.SYSTEMD, units.LAUNCHD, *own) and name.fullmatch(path.name) is not None
+            return path in above or fits
 
-        files = self._files("persist", mine, lambda content: persist.MARK in content)
-        return persist.Persist(tuple(units), platform, settings.registry.persist, files, shared)
+        return self._files(resource, mine, lambda content: units.MARK in content)
 
     def certificates(self) -> tuple[Certificate, Certificate]:
         settings, days, id_ = self._settings, self._settings.registry.certificate_days, self._journal.identity.id

@@ -324,7 +324,8 @@ def files(draw: st.DrawFn) -> str:
     text = draw(st.sampled_from(HEADS)) + "".join(gap + part for gap, part in zip(gaps, parts, strict=True))
     if "*base" in text and "&base" not in text:
         text = text.replace("  <<: *base\n", "")
-    text += draw(st.sampled_from(TAILS))
+    bare = all(line.lstrip().startswith("#") or not line.strip() for line in text.splitlines())
+    text += draw(st.sampled_from([tail for tail in TAILS if tail != "...\n" or not bare]))  # an end of nothing is no YAML
     text = text.removesuffix("\n") if draw(st.booleans()) and not text.endswith("...\n") else text
     return text.replace("\n", "\r\n") if draw(st.booleans()) else text
 

@@ -14,7 +14,7 @@ from gdkreg.host.base import FileInfo, digest
 from gdkreg.options import Options
 from gdkreg.plan import roots, state
 from gdkreg.plan.ledger import Entry
-from gdkreg.resources import persist
+from gdkreg.resources import units
 from gdkreg.resources.docker_trust import BUILDKIT_MARK
 from gdkreg.resources.inventory import Inventory
 from tests.fakes import FakeHost
@@ -45,7 +45,7 @@ def test_the_order_of_reconfigure(fake: FakeHost) -> None:
     names = [item.name for item in everything.all()]
     assert names == [
         *("loopback", "persist", "hosts", "registry_host.crt", "localhost.crt", "jwks.json", "registry/config.yml"),
-        *("container_files", "first_user", "docker_trust", "runner_config", "applied"),
+        *("container_files", "first_user", "docker_trust", "runner_config", "gc_schedule", "applied"),
     ]
     assert [item.name for item in everything.outside_state()] == [name for name in names if name not in {"first_user", "applied"}]
     assert [item.name for item in inventory(fake).all()] == [name for name in names if name != "runner_config"]
@@ -87,7 +87,7 @@ def test_what_another_root_needs_is_shared(fake: FakeHost) -> None:
 def test_an_address_without_an_alias_needs_no_unit_for_it(fake: FakeHost) -> None:
     found = inventory(fake, listen_address="127.0.0.1", persist=True)
     (unit,) = found.persist(found.loopback()).units
-    assert unit.path.parent == persist.SYSTEMD, "of the system, for root"
+    assert unit.path.parent == units.SYSTEMD, "of the system, for root"
     user = FakeHost(uid=1000, home="/home/dev")
     user.make_folder(ROOT, mode=0o755)
     found = inventory(user, listen_address="127.0.0.1", persist=True)
@@ -146,7 +146,7 @@ def test_trust_lies_where_trust_lies(fake: FakeHost, path: Path, may: bool) -> N
 def test_what_is_ours_without_a_journal(fake: FakeHost, content: bytes, marked: bool) -> None:
     assert inventory(fake).docker_trust().files.marked(content) == marked
     unit = inventory(fake).persist(inventory(fake).loopback()).files
-    assert (unit.marked(b"# " + persist.MARK), unit.marked(b"[Unit]")) == (True, False)
+    assert (unit.marked(b"# " + units.MARK), unit.marked(b"[Unit]")) == (True, False)
 
 
 def test_a_certificate_of_this_root_is_ours_and_of_another_is_not(fake: FakeHost) -> None:

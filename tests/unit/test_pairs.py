@@ -11,9 +11,9 @@ from gdkreg.errors import GdkregError
 from gdkreg.host.base import Platform, digest
 from gdkreg.plan.actions import Action, MakeFolder, RemoveFile, RunCommand, WriteFile, target
 from gdkreg.plan.ledger import Entry
-from gdkreg.resources import persist, x509
+from gdkreg.resources import x509
 from gdkreg.resources.certificates import Certificate, Jwks
-from gdkreg.resources.persist import Persist, Unit
+from gdkreg.resources.units import SYSTEMD, Unit, Units
 from tests.fakes import FakeHost
 from tests.unit.conftest import ROOT
 from tests.unit.helpers import apply, files, plan
@@ -29,7 +29,7 @@ def tls(host: FakeHost, *, wanted: bool = True, renew: bool = False, id_: str = 
     return Certificate("registry_host", "tls", NAMES[0], NAMES, 365, ROOT, id_, owned, wanted=wanted, renew=renew)
 
 
-def said(host: FakeHost, resource: Certificate | Jwks | Persist) -> list[tuple[str, str]]:
+def said(host: FakeHost, resource: Certificate | Jwks | Units) -> list[tuple[str, str]]:
     return [(note.level, note.text) for note in resource.notes(resource.inspect(host))]  # type: ignore[arg-type]
 
 
@@ -150,15 +150,15 @@ def test_jwks_in_words(fake: FakeHost) -> None:
 
 # what a reboot needs
 
-SYSTEM = Unit(persist.SYSTEMD / "gdkreg-loopback-1.1.1.1.service", b"gdkreg", persist.SYSTEMD / "t.wants/x", True, "alias")
+SYSTEM = Unit(SYSTEMD / "gdkreg-loopback-1.1.1.1.service", b"gdkreg", SYSTEMD / "t.wants/x", True, "alias")
 HOME = Path("/home/dev/.config/systemd/user")
 USER = Unit(HOME / f"gdkreg-{ID}.service", b"gdkreg", HOME / "default.target.wants" / f"gdkreg-{ID}.service", False, "services")
 
 
-def units(host: FakeHost, *wanted: Unit, on: bool = True, shared: frozenset[Path] = frozenset()) -> Persist:
+def units(host: FakeHost, *wanted: Unit, on: bool = True, shared: frozenset[Path] = frozenset()) -> Units:
     platform = Platform("linux", 1000, 1000, Path("/home/dev"), {})
     owned = msgspec.structs.replace(files(host, "persist"), mine=lambda path: "gdkreg" in path.name)
-    return Persist(wanted or (SYSTEM, USER), platform, on, owned, shared)
+    return Units(wanted or (SYSTEM, USER), platform, on, owned, shared)
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ import pytest
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Platform
 from gdkreg.plan.ledger import Entry
-from gdkreg.resources import persist
-from gdkreg.resources.persist import Persist, alias_unit, services_unit
+from gdkreg.resources.units import MARK, Units, alias_unit, collection_units, services_unit
 from tests.fakes import FakeHost
 from tests.unit.conftest import ROOT
 from tests.unit.helpers import apply, files, levels, plan
@@ -29,13 +28,13 @@ def mine(path: Path) -> bool:
 
 def resource(
     host: FakeHost, address: str = ADDRESS, *, wanted: bool = True, system: bool = True, shared: frozenset[Path] = frozenset()
-) -> Persist:
+) -> Units:
     platform = host.platform
     units = [services_unit(ROOT, "0123456789abcdef", address, COMMAND, platform, "dev", system=system)]
     if system or platform.system == "darwin":
         units.insert(0, alias_unit(address, platform))
-    owned = msgspec.structs.replace(files(host, "persist"), mine=mine, marked=lambda content: persist.MARK in content)
-    return Persist(tuple(units), platform, wanted, owned, shared)
+    owned = msgspec.structs.replace(files(host, "persist"), mine=mine, marked=lambda content: MARK in content)
+    return Units(tuple(units), platform, wanted, owned, shared)
 
 
 @pytest.fixture
@@ -131,3 +130,42 @@ def test_launchd() -> None:
     assert agent["ProgramArguments"] == list(COMMAND)
     assert mac.ran == [], "launchd reads the folder by itself"
     assert levels(mac, resource(mac)) == ["ok"]
+
+
+# gc_schedule
+
+
+def scheduled(host: FakeHost, often: str) -> Units:
+    command = ("/opt/my python", "-m", "gdkreg", "gc", "--cleanup", "--yes", "--root", "/home/dev/100%/gdk")
+    wanted = collection_units(ROOT, "0123456789abcdef", command, host.platform, "daily" if often == "daily" else "weekly")
+    owned = msgspec.structs.replace(files(host, "gc_schedule"), mine=mine, marked=lambda content: MARK in content)
+    return Units(wanted, host.platform, often != "never", owned, name="gc_schedule", off="nothing", otherwise="crontab")
+
+
+def test_a_timer_collects_and_only_the_timer_is_enabled(booted: FakeHost) -> None:
+    apply(booted, scheduled(booted, "weekly"))
+    folder = Path("/home/dev/.config/systemd/user")
+    assert b"OnCalendar=Sun *-*-* 04:05\n" in booted.files[folder / "gdkreg-gc-0123456789abcdef.timer"]
+    service = booted.files[folder / "gdkreg-gc-0123456789abcdef.service"].decode()
+    assert "ExecStart='/opt/my python' -m gdkreg gc --cleanup --yes --root /home/dev/100%%/gdk\n" in service
+    assert [argv for argv, _ in booted.ran] == [("systemctl", "--user", "enable", "--now", "gdkreg-gc-0123456789abcdef.timer")]
+    assert plan(booted, scheduled(booted, "weekly")) == []
+    apply(booted, scheduled(booted, "daily"))
+    assert b"OnCalendar=*-*-* 04:05\n" in booted.files[folder / "gdkreg-gc-0123456789abcdef.timer"]
+    apply(booted, scheduled(booted, "never"))
+    assert not [path for path in booted.files if "gdkreg-gc" in path.name]
+    assert booted.ran[-1][0] == ("systemctl", "--user", "disable", "--now", "gdkreg-gc-0123456789abcdef.timer")
+
+
+def test_without_systemd_the_line_for_crontab_is_told(fake: FakeHost) -> None:
+    (note,) = scheduled(fake, "weekly").notes(scheduled(fake, "weekly").inspect(fake))
+    assert (note.level, note.fix) == ("warning", "crontab")
+
+
+def test_a_mac_has_a_plist_with_a_time(fake: FakeHost) -> None:
+    fake.platform = msgspec.structs.replace(fake.platform, system="darwin")
+    for often, keys in (("daily", {"Hour": 4, "Minute": 5}), ("weekly", {"Weekday": 0, "Hour": 4, "Minute": 5})):
+        (unit,) = scheduled(fake, often).units
+        found = plistlib.loads(unit.content)
+        assert found["StartCalendarInterval"] == keys
+        assert found["ProgramArguments"][-1] == "/home/dev/100%/gdk"

@@ -1,4 +1,4 @@
-"""`registry.persist`: the systemd units or launchd plists that bring back at boot what ran: alias, registry and issuer."""
+"""systemd units and launchd plists: `registry.persist` brings back what ran at boot, `registry.gc_schedule` collects."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -33,7 +34,8 @@ class Unit(msgspec.Struct, frozen=True):
 
     def systemctl(self, verb: str) -> RunCommand:
         assert self.link is not None
-        words = ("systemctl", verb) if self.as_root else ("systemctl", "--user", verb)
+        words = [*(("systemctl",) if self.as_root else ("systemctl", "--user")), verb]
+        words += ["--now"] if self.path.suffix == ".timer" else []  # what it runs has to run only then
         on = verb == "enable"
         return RunCommand(
             argv=(*words, self.path.name),
@@ -81,12 +83,41 @@ def services_unit(
     return Unit(folder / name, text.encode(), folder / f"{target}.wants" / name, system, reason)
 
 
+def collection_units(
+    root: Path, id_: str, command: Sequence[str], platform: Platform, often: Literal["daily", "weekly"]
+) -> tuple[Unit, ...]:
+    """What cleans up and collects by itself, at 04:05, weekly on Sundays; of the user, for root of the system."""
+    reason = f"cleans up and collects {often}"
+    if platform.system == "darwin":
+        words = "\n".join(f"    <string>{escape(word)}</string>" for word in command)
+        day = "    <key>Weekday</key>\n    <integer>0</integer>\n" if often == "weekly" else ""
+        text = support.text("dev.gdkreg.gc.plist").replace("@ID@", id_).replace("@ARGUMENTS@", words).replace("@DAY@", day)
+        return (Unit(platform.home / "Library/LaunchAgents" / f"dev.gdkreg.gc.{id_}.plist", text.encode(), None, False, reason),)
+    system = platform.uid == 0
+    folder, name = SYSTEMD if system else platform.home / ".config/systemd/user", f"gdkreg-gc-{id_}"
+    service = support.text("gdkreg-gc.service").replace("@ROOT@", _escaped(str(root)))
+    service = service.replace("@ENVIRONMENT@", f'"HOME={_escaped(str(platform.home))}"')
+    service = service.replace("@COMMAND@", _escaped(shlex.join(command)))
+    timer = support.text("gdkreg-gc.timer").replace("@ROOT@", _escaped(str(root)))
+    timer = timer.replace("@WHEN@", "*-*-* 04:05" if often == "daily" else "Sun *-*-* 04:05")
+    link = folder / "timers.target.wants" / f"{name}.timer"
+    return (
+        Unit(folder / f"{name}.service", service.encode(), None, system, reason),
+        Unit(folder / f"{name}.timer", timer.encode(), link, system, reason),
+    )
+
+
+def _is_started(path: Path) -> bool:
+    """Whether a timer starts it, so that it is enabled by nothing itself."""
+    return path.suffix == ".service" and path.name.startswith("gdkreg-gc-")
+
+
 def _escaped(text: str) -> str:
     """systemd.unit(5): % begins a specifier."""
     return text.replace("%", "%%")
 
 
-class PersistState(msgspec.Struct, frozen=True):
+class UnitsState(msgspec.Struct, frozen=True):
     """Each unit's file and whether it is enabled, files of former units, folders that are there, and whether this machine
     could start any."""
 
@@ -97,8 +128,9 @@ class PersistState(msgspec.Struct, frozen=True):
     possible: bool
 
 
-class Persist(msgspec.Struct, frozen=True):
-    """`units` are wanted while `wanted`; another root wants those of `shared` too."""
+class Units(msgspec.Struct, frozen=True):
+    """`units` are wanted while `wanted`; another root wants those of `shared` too. `off` is said where they are not wanted,
+    `otherwise` is what does the same by hand."""
 
     units: tuple[Unit, ...]
     platform: Platform
@@ -106,11 +138,13 @@ class Persist(msgspec.Struct, frozen=True):
     files: OwnedFiles
     shared: frozenset[Path] = frozenset()
     name: str = "persist"
+    off: str = "nothing is brought back at boot"
+    otherwise: str = "gdkreg reconfigure and gdkreg start after a reboot"
 
-    def inspect(self, host: HostReader) -> PersistState:
+    def inspect(self, host: HostReader) -> UnitsState:
         paths = {unit.path for unit in self.units}
         files = [self.files.inspect(host, unit.path) for unit in self.units]
-        return PersistState(
+        return UnitsState(
             files=files,
             enabled=[unit.link is None or host.info(unit.link) is not None for unit in self.units],
             former=[self.files.inspect(host, path) for path in self.files.ours() if path not in paths],
@@ -123,7 +157,7 @@ class Persist(msgspec.Struct, frozen=True):
         home = self.platform.home
         return [folder for folder in reversed(unit.path.parents) if folder.is_relative_to(home) and folder != home]
 
-    def plan(self, state: PersistState, present: bool) -> list[Action]:
+    def plan(self, state: UnitsState, present: bool) -> list[Action]:
         wanted = present and self.wanted
         actions: list[Action] = []
         for unit, file, enabled in zip(self.units, state.files, state.enabled, strict=True):
@@ -134,7 +168,7 @@ class Persist(msgspec.Struct, frozen=True):
                 actions.append(unit.systemctl("disable"))
             actions += removal
         for file in state.former:
-            if self.platform.system == "linux":
+            if self.platform.system == "linux" and not _is_started(file.path):
                 actions.append(self._unit_of(file.path).systemctl("disable"))
             actions += self.files.release(file)
         if not (wanted and state.possible):
@@ -149,6 +183,7 @@ class Persist(msgspec.Struct, frozen=True):
     def _unit_of(self, path: Path) -> Unit:
         """A unit of ours, by its file's place."""
         target = "multi-user.target" if path.parent == SYSTEMD else "default.target"
+        target = "timers.target" if path.suffix == ".timer" else target
         return Unit(path, b"", path.parent / f"{target}.wants" / path.name, path.parent == SYSTEMD, "no longer wanted")
 
     def back(self, entry: Entry, host: HostReader) -> list[Action]:
@@ -163,19 +198,18 @@ class Persist(msgspec.Struct, frozen=True):
             return [unit.systemctl("disable" if entry.after else "enable")]
         return []
 
-    def notes(self, state: PersistState) -> list[Note]:
+    def notes(self, state: UnitsState) -> list[Note]:
         if not self.wanted:
-            return [Note("off", "nothing is brought back at boot")]
+            return [Note("off", self.off)]
         if not state.possible:
-            fix = "gdkreg reconfigure and gdkreg start after a reboot"
-            return [Note("warning", "no systemd here, so nothing is brought back at boot", fix)]
+            return [Note("warning", f"no systemd here, so {self.off}", self.otherwise)]
         wrong = [
             str(unit.path)
             for unit, file, enabled in zip(self.units, state.files, state.enabled, strict=True)
             if file.content != unit.content or not enabled
         ]
         if wrong:
-            half = " (only half would come back)" if len(wrong) < len(self.units) else ""
+            half = " (only half would come back)" if len(wrong) < len(self.units) and self.name == "persist" else ""
             return [Note("changed", f"{', '.join(wrong)} is not as it should be{half}", "gdkreg reconfigure")]
         notes = [Note("ok", ", ".join(unit.path.name for unit in self.units))]
         if any(unit.link is not None and not unit.as_root for unit in self.units):
