@@ -89,7 +89,7 @@ class Client:
         self._trust = trust
         self._made: dict[bool, urllib3.PoolManager] = {}
         self._lock = threading.Lock()
-        self._dialog = Dialog(self._ask_realm, mint=mint, login=login)
+        self._dialog = Dialog(self._ask_realm, mint=mint, login=login, remedy=hints.grant)
         self.cover = self._dialog.cover
 
     def _pools(self, *, own: bool) -> urllib3.PoolManager:
