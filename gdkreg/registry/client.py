@@ -123,6 +123,11 @@ class Client:
         for pools in self._made.values():
             pools.clear()
 
+    def probe(self) -> Response:
+        """What /v2/ answers to nobody, whatever that is. Raises `GdkregError` where it does not answer."""
+        url = urljoin(self.base, "/v2/")
+        return self._send(self._pool_of(url)[0], "GET", url, {}, None, stream=False)
+
     def request(
         self,
         method: str,

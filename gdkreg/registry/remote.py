@@ -127,7 +127,7 @@ def _loopback(registry: str, trust: Trust, hints: Hints) -> tuple[str, Trust]:
     for base, found in ((f"https://{registry}", trust), (f"https://{registry}", msgspec.structs.replace(trust, checked=False))):
         try:
             with Client(base, found, hints) as probe:
-                probe.request("GET", "/v2/", allow=range(400, 600))
+                probe.probe()
         except GdkregError as error:
             if "is not trusted" not in error.what:
                 break

@@ -28,7 +28,7 @@ class Http:
     def ask(self, _reference: str, /) -> str:
         try:
             with bare(self._settings) as client:
-                client.request("GET", "/v2/", allow=range(400, 600))
+                client.probe()
         except GdkregError as error:
             return f"{error.what}: {error.why}"
         return ""
