@@ -43,7 +43,7 @@ def catalog(
             for item in browsing.with_tags(place.images, limit):
                 report.names(f"{item.name}:{tag}" for tag in item.tags)
                 if item.problem:
-                    out.note(f"{item.name}: {item.problem}")
+                    report.remark(f"{item.name}: {item.problem}")
         elif json:
             out.as_json({**head, "repositories": [{"name": name} for name in browsing.catalog(place.images, limit)]})
         else:

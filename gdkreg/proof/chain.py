@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import requests
 
 from gdkreg.config.effective import Settings
 from gdkreg.config.values import is_ipv4, is_loopback
@@ -22,10 +21,12 @@ from gdkreg.host.base import Host
 from gdkreg.masking.text import prose
 from gdkreg.proof.access import access
 from gdkreg.proof.client import AbsentError, BrokenError, Client
-from gdkreg.proof.image import ACCEPT, make
-from gdkreg.registry import session as sessions
+from gdkreg.proof.image import make
+from gdkreg.registry.answers import AnswerError
 from gdkreg.registry.challenges import challenge_of
+from gdkreg.registry.images import Images
 from gdkreg.registry.inspection import inspect
+from gdkreg.registry.remote import bare
 from gdkreg.registry.scopes import Scope
 from gdkreg.registry.tokens import TokenSource, minter, signer_of
 from gdkreg.services import ready
@@ -84,7 +85,7 @@ class Chain:
                     hop = Hop(name, "broken", broken.detail, broken.remedy)
                 except GdkregError as error:
                     hop = Hop(name, "broken", f"{error.what}: {error.why}" if error.why else error.what, error.fix)
-                except (requests.RequestException, OSError) as error:
+                except OSError as error:
                     hop = Hop(name, "broken", prose(str(error))[:200], "gdkreg doctor")
                 beginning("")
                 yield msgspec.structs.replace(hop, ms=round((time.monotonic() - begin) * 1000, 1))
@@ -193,14 +194,13 @@ class Chain:
         return file.path if file and ours else "it takes the certificate, by a file that is not known here"
 
     def check_challenge(self) -> str:
-        answer = sessions.ask_registry(self._settings, "GET", "/v2/")
-        if answer.status_code == 200:
+        with bare(self._settings) as client:
+            answer = client.probe()
+        if answer.status == 200:
             return "- authentication is off"
         found = challenge_of(answer.headers.get("WWW-Authenticate", ""))
         if found is None:
-            raise BrokenError(
-                f"/v2/ answered {answer.status_code} without a Bearer challenge", "gdkreg reconfigure; gdkreg start"
-            )
+            raise BrokenError(f"/v2/ answered {answer.status} without a Bearer challenge", "gdkreg reconfigure; gdkreg start")
         traced = f"{self._settings.scheme}://{self._settings.authority}/jwt/auth"
         if found.realm not in {self._settings.realm, traced}:
             remedy = "gdkreg reconfigure; gdkreg start"
@@ -233,8 +233,9 @@ class Chain:
             if any(reason.startswith("localhost.crt") for reason in judged.refusals):
                 remedy = "gdkreg cert renew token; gdkreg start"
             raise BrokenError("; ".join(judged.refusals), remedy)
-        answer = sessions.ask_registry(self._settings, "GET", f"/v2/{_REPOSITORY}/tags/list", headers=self._bearer())
-        if answer.status_code == 401:
+        with bare(self._settings, lambda _: self._token) as client:
+            answer = client.request("GET", f"/v2/{_REPOSITORY}/tags/list", [self._scope], allow=range(400, 600))
+        if answer.status == 401:
             found = challenge_of(answer.headers.get("WWW-Authenticate", ""))
             why = f": {found.error}" if found and found.error else ""
             raise BrokenError(
@@ -242,9 +243,6 @@ class Chain:
                 "gdkreg reconfigure; gdkreg start",
             )
         return str(self._scope)
-
-    def _bearer(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
 
     def check_push(self) -> str:
         self._began = True
@@ -259,35 +257,31 @@ class Chain:
         return f"the same digest came back ({pulled[:19]})"
 
     def check_delete(self) -> str:
-        answer = self._delete()
-        if answer.status_code == 405:
+        try:
+            self._delete()
+        except AnswerError as error:
+            if error.status != 405:
+                raise BrokenError(f"deleting answered {error.status}", "gdkreg tail registry --no-follow") from None
             remedy = "gdkreg readonly off"
             if self._settings.registry.config.get("storage", {}).get("delete"):
                 remedy = "take storage.delete out of registry.config; gdkreg reconfigure; gdkreg start"
-            raise BrokenError("deleting answered 405: it is switched off", remedy)
-        if answer.status_code != 202:
-            raise BrokenError(f"deleting answered {answer.status_code}", "gdkreg tail registry --no-follow")
+            raise BrokenError("deleting answered 405: it is switched off", remedy) from None
         self._began = False
         return "deleted" if forget(self._settings, self._host, _REPOSITORY) else "deleted; the empty name stays in the catalog"
 
-    def _delete(self) -> requests.Response:
-        headers = {"Accept": ACCEPT, **self._own_bearer()}
-        path = f"/v2/{_REPOSITORY}/manifests/"
-        found = sessions.ask_registry(self._settings, "HEAD", path + self._tag, headers=headers)
-        digest = found.headers.get("Docker-Content-Digest", "")
-        if found.status_code != 200 or not digest:
-            return found
-        return sessions.ask_registry(self._settings, "DELETE", path + digest, headers=headers)
-
-    def _own_bearer(self) -> dict[str, str]:
-        """A token signed here: cleaning up must not depend on whether the one under test is good."""
-        return {"Authorization": f"Bearer {self._cleaner([self._scope])}"} if self._cleaner is not None else {}
+    def _delete(self) -> None:
+        """With a token signed here: cleaning up must not depend on whether the one under test is good. Raises `AnswerError`."""
+        with bare(self._settings, self._cleaner) as client:
+            images = Images(client)
+            found = images.head(_REPOSITORY, self._tag)
+            if found is None or not images.delete(_REPOSITORY, found.digest):
+                raise AnswerError(f"{self._reference} is not there", 404)
 
     def clean(self) -> None:
         """Leave nothing with the client, nor a tag in the registry; what is broken was told by its hop."""
-        with suppress(requests.RequestException, OSError, GdkregError, BrokenError):
+        with suppress(OSError, GdkregError, BrokenError):
             self._client.clean(self._reference)
         if self._began:
-            with suppress(requests.RequestException, OSError, GdkregError):
+            with suppress(OSError, GdkregError):
                 self._delete()
                 forget(self._settings, self._host, _REPOSITORY)

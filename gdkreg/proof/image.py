@@ -12,7 +12,6 @@ import tarfile
 import msgspec
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-ACCEPT = f"{MANIFEST_TYPE}, application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 FILE = "gdkreg-verify"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"

@@ -43,10 +43,18 @@ class _Kept(msgspec.Struct, frozen=True):
 
 class Dialog:
     """How requests to one registry are allowed. `mint` signs tokens here, for `seconds` each; without it the realm of the
-    registry's challenge is asked, as `login`, or as nobody. Safe for threads."""
+    registry's challenge is asked, as `login`, or as nobody; `remedy` is what helps where it wants a login. Safe for threads."""
 
-    def __init__(self, ask: Ask, *, mint: TokenSource | None = None, seconds: int = 300, login: Login | None = None) -> None:
-        self._ask, self._mint, self._seconds, self._login = ask, mint, seconds, login
+    def __init__(
+        self,
+        ask: Ask,
+        *,
+        mint: TokenSource | None = None,
+        seconds: int = 300,
+        login: Login | None = None,
+        remedy: str = "",
+    ) -> None:
+        self._ask, self._mint, self._seconds, self._login, self._remedy = ask, mint, seconds, login, remedy
         self._kept: dict[frozenset[str], _Kept] = {}
         self._turns: dict[frozenset[str], threading.Lock] = {}
         self._lock = threading.Lock()
@@ -117,7 +125,7 @@ class Dialog:
                 wanted.append(("account", login.user))
             mark = "&" if "?" in challenge.realm else "?"
             reply = self._ask("GET", f"{challenge.realm}{mark}{urlencode(wanted)}", headers, None)
-        return _read(reply, challenge.realm, login)
+        return _read(reply, challenge.realm, login, self._remedy)
 
 
 def _key(scopes: Sequence[Scope]) -> frozenset[str]:
@@ -140,12 +148,13 @@ def is_loopback(name: str) -> bool:
     return name in {"localhost", "::1"} or name.startswith("127.")
 
 
-def _read(reply: Reply, realm: str, login: Login | None) -> _Kept:
+def _read(reply: Reply, realm: str, login: Login | None, remedy: str) -> _Kept:
     if reply.status != 200:
         code, said = told(reply.body)
-        wrong = reply.status in {400, 401, 403} and login is not None
-        what = f"the realm {realm} answered {reply.status}" + (f" to {login.user}" if wrong and login else "")
-        raise AnswerError(what, reply.status, code, why=said, fix="check the name and the password" if wrong else "")
+        refused = reply.status in {400, 401, 403}
+        what = f"the realm {realm} answered {reply.status} to {login.user if login else 'nobody'}"
+        fix = ("check the name and the password" if login else remedy) if refused else ""
+        raise AnswerError(what, reply.status, code, why=said, fix=fix)
     try:
         body = json.loads(reply.body)
         token, seconds = body.get("token") or body.get("access_token"), body.get("expires_in") or _SHORTEST

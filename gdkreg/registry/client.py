@@ -89,7 +89,7 @@ class Client:
         self._trust = trust
         self._made: dict[bool, urllib3.PoolManager] = {}
         self._lock = threading.Lock()
-        self._dialog = Dialog(self._ask_realm, mint=mint, login=login)
+        self._dialog = Dialog(self._ask_realm, mint=mint, login=login, remedy=hints.grant)
         self.cover = self._dialog.cover
 
     def _pools(self, *, own: bool) -> urllib3.PoolManager:
@@ -122,6 +122,11 @@ class Client:
     def close(self) -> None:
         for pools in self._made.values():
             pools.clear()
+
+    def probe(self) -> Response:
+        """What /v2/ answers to nobody, whatever that is. Raises `GdkregError` where it does not answer."""
+        url = urljoin(self.base, "/v2/")
+        return self._send(self._pool_of(url)[0], "GET", url, {}, None, stream=False)
 
     def request(
         self,

@@ -96,10 +96,12 @@ class Images:
 
     # manifests
 
-    def head(self, repository: str, reference: str) -> Descriptor | None:
-        """Digest, media type and size of a manifest by tag or digest; None where there is none."""
+    def head(self, repository: str, reference: str, scope: Scope | None = None) -> Descriptor | None:
+        """Digest, media type and size of a manifest by tag or digest; None where there is none. `scope` is what is going to be
+        done there, where that is more than to read."""
         path = f"/v2/{repository}/manifests/{reference}"
-        answer = self.client.request("HEAD", path, [pull(repository)], headers={"Accept": ACCEPT}, allow=[404])
+        scopes = [scope or pull(repository)]
+        answer = self.client.request("HEAD", path, scopes, headers={"Accept": ACCEPT}, allow=[404])
         if answer.status == 404:
             return None
         digest = answer.headers.get("Docker-Content-Digest", "")
@@ -180,10 +182,10 @@ class Images:
             path = urljoin(path, place)
         raise GdkregError(f"blob {digest} is not to be had", why="the registry sends its clients on and on")
 
-    def size_of(self, repository: str, digest: str) -> int | None:
-        """A blob's bytes; None where it is not there."""
+    def size_of(self, repository: str, digest: str, scope: Scope | None = None) -> int | None:
+        """A blob's bytes; None where it is not there. `scope` as for `head`."""
         path = f"/v2/{repository}/blobs/{digest}"
-        answer = self.client.request("HEAD", path, [pull(repository)], allow=[404])
+        answer = self.client.request("HEAD", path, [scope or pull(repository)], allow=[404])
         return None if answer.status == 404 else int(answer.headers.get("Content-Length") or 0)
 
     def mount(self, repository: str, digest: str, source: str) -> str:

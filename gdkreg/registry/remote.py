@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
@@ -19,6 +20,9 @@ from gdkreg.registry.answers import Hints
 from gdkreg.registry.authorization import is_loopback
 from gdkreg.registry.client import Client, Trust
 from gdkreg.registry.images import Images
+
+if TYPE_CHECKING:
+    from gdkreg.registry.tokens import TokenSource
 
 AskPassword = Callable[[str], str]
 _GRAMMAR = "a registry is HOST or HOST:PORT"
@@ -48,24 +52,28 @@ def check(registry: str) -> str:
     return registry
 
 
-def _own(settings: Settings, host: Host, user: str, ask: AskPassword | None) -> Client:
+def bare(settings: Settings, mint: TokenSource | None = None, *, user: str = "", login: Login | None = None) -> Client:
+    """A client of the own registry, with the tokens of `mint`, as `login`, or as nobody."""
     registry = settings.registry
-    base = f"{settings.scheme}://{settings.host}:{registry.port}"
     trust = Trust((settings.root / "registry_host.crt",) if registry.self_signed else (), system=False)
     hints = Hints(
         start="gdkreg start registry",
         trust="gdkreg reconfigure; gdkreg start",
         grant=f"gdkreg user add {user} OPTIONS, with what gdkreg user list shows of {user} already" if user else "gdkreg doctor",
         writes=_writes(settings),
-        user=user or "gdkreg's own token",
+        user=user or ("gdkreg's own token" if mint is not None else ""),
     )
-    if not registry.auth_enabled:
-        return Client(base, trust, hints)
+    return Client(f"{settings.scheme}://{settings.host}:{registry.port}", trust, hints, mint=mint, login=login)
+
+
+def _own(settings: Settings, host: Host, user: str, ask: AskPassword | None) -> Client:
+    if not settings.registry.auth_enabled:
+        return bare(settings)
     if user:
-        return Client(base, trust, hints, login=_login(settings, host, user, ask))
+        return bare(settings, user=user, login=_login(settings, host, user, ask))
     from gdkreg.registry.tokens import minter
 
-    return Client(base, trust, hints, mint=minter(settings.root))
+    return bare(settings, minter(settings.root))
 
 
 def _writes(settings: Settings) -> str:
@@ -119,7 +127,7 @@ def _loopback(registry: str, trust: Trust, hints: Hints) -> tuple[str, Trust]:
     for base, found in ((f"https://{registry}", trust), (f"https://{registry}", msgspec.structs.replace(trust, checked=False))):
         try:
             with Client(base, found, hints) as probe:
-                probe.request("GET", "/v2/", allow=range(400, 600))
+                probe.probe()
         except GdkregError as error:
             if "is not trusted" not in error.what:
                 break

@@ -1,4 +1,4 @@
-"""Requests to the registry's HTTP API (OCI distribution spec) and to the realm that gives out its tokens."""
+"""The realm that gives out the registry's tokens, and a question to it by name and password: for login and verify."""
 
 from __future__ import annotations
 
@@ -48,13 +48,6 @@ def request(method: str, url: str, certificate: Path | None, **options: Any) -> 
             raise
         except OSError as error:  # the certificate's file is gone, or cannot be read
             raise requests.exceptions.SSLError(str(error)) from None
-
-
-def ask_registry(settings: Settings, method: str, path: str, **options: Any) -> requests.Response:
-    """A request to this root's own registry; `path` may be a whole address that it told. Raises as `request`."""
-    certificate = settings.root / "registry_host.crt" if settings.registry.self_signed else None
-    url = path if path.startswith("http") else f"{settings.scheme}://{settings.host}:{settings.registry.port}{path}"
-    return request(method, url, certificate, **options)
 
 
 class RefusedError(GdkregError):

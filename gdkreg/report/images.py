@@ -43,6 +43,10 @@ def names(found: Iterable[str]) -> None:
         out.raw(visible(name))
 
 
+def remark(text: str) -> None:
+    out.note(visible(text))
+
+
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Rows below their headers; nothing is cut off, on a narrow terminal it is folded."""
     listed = [[visible(cell) for cell in row] for row in rows]

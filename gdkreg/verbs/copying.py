@@ -10,7 +10,7 @@ import msgspec
 from gdkreg.errors import ConfigError, GdkregError
 from gdkreg.plan.actions import Control, Step
 from gdkreg.plan.outcome import Item, Listener, Outcome
-from gdkreg.registry.images import Images, gather
+from gdkreg.registry.images import Images, gather, push
 from gdkreg.registry.manifests import Descriptor, Manifest
 from gdkreg.registry.names import Reference
 from gdkreg.registry.reading import Reading
@@ -98,16 +98,16 @@ def _aimed(source: End, to: End) -> End:
 
 def _plan(source: End, to: End, manifest: Manifest) -> tuple[list[_Part], str]:
     """What is not there yet, children before their index and blobs before their manifests; and the digest that the tag loses."""
-    tree = list(_tree(source, manifest))
+    tree, repository, scope = list(_tree(source, manifest)), to.reference.repository, push(to.reference.repository)
     blobs = {item.digest: item for found in tree for item in _blobs(found)}
-    there = gather(lambda item: to.images.size_of(to.reference.repository, item.digest), blobs.values())
+    there = gather(lambda item: to.images.size_of(repository, item.digest, scope), blobs.values())
     parts = [_blob(source, to, item) for item, size in zip(blobs.values(), there, strict=True) if size is None]
     name = to.reference.tag or manifest.digest
-    known = gather(lambda found: to.images.head(to.reference.repository, found.digest), tree[:-1])
+    known = gather(lambda found: to.images.head(repository, found.digest, scope), tree[:-1])
     for child, stands in zip(tree[:-1], known, strict=True):
         if stands is None:
             parts.append(_of(child, child.digest, "a part of the image"))
-    stands = to.images.head(to.reference.repository, name)
+    stands = to.images.head(repository, name, scope)
     replaces = stands.digest if stands is not None and stands.digest != manifest.digest else ""
     if stands is None or replaces:
         parts.append(_of(manifest, name, f"{to}, which leads to {replaces} now" if replaces else str(to)))

@@ -14,8 +14,9 @@ from gdkreg.config import settings as configs
 from gdkreg.config.effective import Settings
 from gdkreg.registry import session
 from gdkreg.registry.challenges import challenge_of
+from gdkreg.registry.remote import bare
 from gdkreg.registry.scopes import parse
-from gdkreg.registry.session import Realm, RefusedError, ask_registry, realm_of, request
+from gdkreg.registry.session import Realm, RefusedError, realm_of, request
 from tests.fakes import FakeHost
 from tests.servers import Answer, serving
 from tests.unit.conftest import ROOT
@@ -111,13 +112,11 @@ def test_a_missing_certificate_is_an_error_of_trust(tmp_path: Path) -> None:
         request("GET", told.url.replace("http:", "https:"), tmp_path / "gone.crt")
 
 
-def test_the_registry_is_asked_at_its_own_port_or_where_it_says() -> None:
+def test_the_registry_is_asked_at_its_own_port() -> None:
     with serving(lambda asked: Answer()) as told:
         port = told.url.rpartition(":")[2]
-        settings = settings_of(f"port: {port}")
-        assert ask_registry(settings, "GET", "/v2/").status_code == 200
-        assert ask_registry(settings_of("port: 1"), "HEAD", f"{told.url}/v2/next").status_code == 200
-    assert [(asked.method, asked.path) for asked in told.asked] == [("GET", "/v2/"), ("HEAD", "/v2/next")]
+        assert bare(settings_of(f"port: {port}")).probe().status == 200
+    assert [(asked.method, asked.path) for asked in told.asked] == [("GET", "/v2/")]
 
 
 def test_which_realm_it_is() -> None:

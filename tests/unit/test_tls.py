@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from gdkreg.config import settings as configs
-from gdkreg.registry import session
+from gdkreg.registry import remote, session
 from gdkreg.resources import x509
 from tests.fakes import FakeHost
 
@@ -50,7 +50,7 @@ def test_a_registry_is_trusted_by_its_own_certificate_alone(secure: str, tmp_pat
     host = FakeHost()
     port = secure.rpartition(":")[2]
     host.put(tmp_path / "gdk.yml", f"registry: {{enabled: true, self_signed: true, host: 127.0.0.1, port: {port}}}")
-    assert session.ask_registry(configs.load(tmp_path, host), "GET", "/v2/").status_code == 204
+    assert remote.bare(configs.load(tmp_path, host)).probe().status == 204
 
 
 def test_a_gitlab_is_trusted_as_this_system_trusts(secure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

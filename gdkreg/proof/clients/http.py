@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
-import requests
+import contextlib
+from collections.abc import Iterator
 
 from gdkreg.config.effective import Settings
+from gdkreg.errors import GdkregError
 from gdkreg.host.base import Host
 from gdkreg.proof.client import BrokenError, CaFile
 from gdkreg.proof.clients.common import broken, path_of
-from gdkreg.proof.image import ACCEPT, MANIFEST_TYPE, Image, sha256
-from gdkreg.registry import session as sessions
+from gdkreg.proof.image import MANIFEST_TYPE, Image, sha256
+from gdkreg.registry.images import ChangedError, Images
+from gdkreg.registry.remote import bare
 
 
 class Http:
@@ -27,9 +27,10 @@ class Http:
 
     def ask(self, _reference: str, /) -> str:
         try:
-            sessions.ask_registry(self._settings, "GET", "/v2/")
-        except requests.RequestException as error:
-            return str(error)
+            with bare(self._settings) as client:
+                client.probe()
+        except GdkregError as error:
+            return f"{error.what}: {error.why}"
         return ""
 
     def ca_file(self) -> CaFile:
@@ -39,47 +40,37 @@ class Http:
     def remedy(self, _hop: str, /) -> str:
         return "gdkreg reconfigure; gdkreg start"
 
-    def _request(self, method: str, path: str, token: str, **options: Any) -> requests.Response:
-        headers = {**options.pop("headers", {}), **({"Authorization": f"Bearer {token}"} if token else {})}
-        answer = sessions.ask_registry(self._settings, method, path, headers=headers, **options)
-        if answer.status_code >= 400:
-            try:
-                said = "; ".join(f"{item['code'].lower()}: {item['message']}" for item in answer.json()["errors"])
-            except (ValueError, LookupError, TypeError, AttributeError):
-                said = answer.text[:100]
-            raise broken(f"{method} {path.partition('?')[0]} answered {answer.status_code} {said}", self._settings, self._host)
-        return answer
+    @contextlib.contextmanager
+    def _images(self, token: str) -> Iterator[Images]:
+        """With just this token: it is the one that is proven. Raises `BrokenError`."""
+        try:
+            with bare(self._settings, (lambda _: token) if token else None) as client:
+                yield Images(client)
+        except ChangedError as error:
+            raise BrokenError(error.what, "is the disk healthy?") from None
+        except GdkregError as error:
+            raise broken(f"{error.what} {error.why}", self._settings, self._host) from None
 
     def push(self, image: Image, reference: str, token: str) -> str:
         repository, tag = path_of(reference)
-        for blob in image.blobs():
-            begun = self._request("POST", f"/v2/{repository}/blobs/uploads/", token)
-            place = begun.headers["Location"]
-            place += ("&" if "?" in place else "?") + f"digest={sha256(blob)}"
-            self._request("PUT", place, token, data=blob, headers={"Content-Type": "application/octet-stream"})
-        self._request(
-            "PUT", f"/v2/{repository}/manifests/{tag}", token, data=image.manifest, headers={"Content-Type": MANIFEST_TYPE}
-        )
+        with self._images(token) as images:
+            for blob in image.blobs():
+                images.upload(repository, sha256(blob), len(blob), [blob])
+            images.put_manifest(repository, tag, image.manifest, MANIFEST_TYPE)
         return image.digest
 
     def pull(self, reference: str, token: str) -> str:
         repository, tag = path_of(reference)
-        manifest = self._request("GET", f"/v2/{repository}/manifests/{tag}", token, headers={"Accept": ACCEPT}).content
-        parsed = json.loads(manifest)
-        for entry in [parsed["config"], *parsed["layers"]]:
-            answer = self._request("GET", f"/v2/{repository}/blobs/{entry['digest']}", token)
-            if answer.is_redirect:  # to where the storage keeps it; the token is not meant for there
-                answer = sessions.request("GET", answer.headers["Location"], None)
-            if sha256(answer.content) != entry["digest"]:
-                raise BrokenError(f"blob {entry['digest']} came back changed", "is the disk healthy?")
-        return sha256(manifest)
+        with self._images(token) as images:
+            manifest = images.manifest(repository, tag)
+            for part in [*([manifest.config] if manifest.config else []), *manifest.layers]:
+                images.small_blob(repository, part)
+        return manifest.digest
 
     def delete(self, repository: str, digest: str, token: str) -> None:
         """Where deleting is switched off, the manifest stays without a tag."""
-        try:
-            self._request("DELETE", f"/v2/{repository}/manifests/{digest}", token)
-        except BrokenError:
-            return
+        with contextlib.suppress(BrokenError), self._images(token) as images:
+            images.delete(repository, digest)
 
     def clean(self, _reference: str, /) -> None:
         return None
