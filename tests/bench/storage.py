@@ -1,4 +1,4 @@
-"""Collection and usage on a tree of 100,000 blobs, against the registry's own tool on the same tree, in rounds that take turns."""
+"""Collection and usage on a tree of 100,000 blobs, against the registry's own tool on the same tree, in turns."""
 
 from __future__ import annotations
 
