@@ -208,7 +208,7 @@ class Registry:
         launch = msgspec.structs.replace(self.launch, held=True)
         held = Registry(self.settings, self._id, self._host, self._find_engine, launch, certain=self._certain)
         held.start(host, Choice(held.runtime(held.recorded()[0]), "read-only"))
-        if (answer := _begin_an_upload(self.settings)) != "405":
+        if (answer := _begin_an_upload(self.settings, host)) != "405":
             fix = "gdkreg gc --stop stops it meanwhile"
             raise GdkregError("the registry was started read-only and may still take writes", why=answer, fix=fix)
 
@@ -291,20 +291,18 @@ class Registry:
         return GdkregError(what, why=why, fix="gdkreg tail registry --no-follow shows the whole log", details="\n".join(lines))
 
 
-def _begin_an_upload(settings: Settings) -> str:
+def _begin_an_upload(settings: Settings, host: Host) -> str:
     """The status that it answers, or what is in the way of one: done is what is seen to be done."""
-    import requests
-
-    from gdkreg.registry import session, tokens
-    from gdkreg.registry.scopes import Scope
+    from gdkreg.registry.images import push
+    from gdkreg.registry.remote import connect
 
     probe = "gdkreg/probe"
-    token = tokens.minter(settings.root)([Scope("repository", probe, ("pull", "push"))]) if settings.registry.auth_enabled else ""
     try:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return str(session.ask_registry(settings, "POST", f"/v2/{probe}/blobs/uploads/", headers=headers).status_code)
-    except requests.RequestException as error:
-        return str(error)
+        with connect(settings, host) as images:
+            path = f"/v2/{probe}/blobs/uploads/"
+            return str(images.client.request("POST", path, [push(probe)], allow=range(400, 600)).status)
+    except GdkregError as error:
+        return error.what
 
 
 def _telling(lines: list[str], count: int = 15) -> list[str]:

@@ -17,7 +17,7 @@ from gdkreg.storage.layout import Holds, Problem, Repository, Tree
 _PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
-class Node(msgspec.Struct, frozen=True):
+class Node(msgspec.Struct, frozen=True, gc=False):
     """What one manifest refers to, by digests."""
 
     kind: Kind
@@ -88,6 +88,7 @@ def read(tree: Tree, *, verify: bool = False, progress: damage.Progress | None =
     if not os.path.lexists(tree.path):
         return graph
     _Reader(graph).read()
+    graph.problems.sort(key=lambda problem: (problem.repository, problem.path, problem.what))
     if verify:
         damage.verify(graph, progress)
     return graph

@@ -105,12 +105,16 @@ class Tree(msgspec.Struct, frozen=True):
         algorithms = self.folders(place, tell, holds)
         found: list[str] | None = None if algorithms is None else []
         for algorithm in algorithms or ():
-            digits = ALGORITHMS.get(algorithm)
-            names = self.folders(f"{place}/{algorithm}", tell, holds) if digits else []
+            names = self.folders(f"{place}/{algorithm}", tell, holds)
             if names is None:
                 found = None
-            elif found is not None:
-                found += [intern(f"{algorithm}:{name}") for name in names if len(name) == digits and not name.strip(_HEX)]
+                continue
+            digits = ALGORITHMS.get(algorithm, 0)
+            good = [intern(f"{algorithm}:{name}") for name in names if len(name) == digits and not name.strip(_HEX)]
+            if len(good) != len(names):
+                tell("there are folders in it whose names are no digests", f"{place}/{algorithm}", holds)
+            if found is not None:
+                found += good
         return found
 
     def link(self, place: str) -> str:

@@ -71,17 +71,19 @@ def used(graph: Graph, repositories: Iterable[Repository], *, untagged: bool) ->
 def collectable(graph: Graph, *, untagged: bool, now: float) -> Collection:
     """What a collection takes. With damage that nothing bounds, only stale uploads."""
     found = Collection(untagged, problems=graph.problems)
-    if not graph.held:
+    everything = graph.held
+    if not everything:
         needed = used(graph, graph.repositories.values(), untagged=untagged)
-        found.blobs = {digest: size for digest, size in graph.blobs.items() if digest not in needed}
+        found.blobs = {digest: graph.blobs[digest] for digest in sorted(graph.blobs.keys() - needed)}
     for repository in graph.repositories.values():
         stale = [item for item in repository.uploads if now - item.started > YOUNG]
         found.uploads += [(repository.name, item) for item in stale]
-        if not graph.held:
-            found.layers += [(repository.name, digest) for digest in repository.layers if digest in found.blobs]
+        gone: set[str] = set()
+        if not everything:
+            found.layers += [(repository.name, digest) for digest in sorted(found.blobs.keys() & repository.layers)]
             if untagged and not repository.held:
-                _manifests(graph, repository, found)
-        found.repositories.append(_change(graph, repository, found.blobs, stale))
+                gone = _manifests(graph, repository, found)
+        found.repositories.append(_change(graph, repository, found.blobs, gone, stale))
     found.places = list(_places(graph, found))
     return found
 
@@ -115,15 +117,15 @@ def narrowed(found: Collection, told: Collection, tree: Tree) -> Collection:
     )
 
 
-def _manifests(graph: Graph, repository: Repository, found: Collection) -> None:
+def _manifests(graph: Graph, repository: Repository, found: Collection) -> set[str]:
+    """Add the revisions that no tag reaches, which are given back, and where the history of a tag names them."""
     gone = repository.revisions - kept(graph, repository, untagged=True)
-    if not gone:
-        return
     found.revisions += [(repository.name, digest) for digest in sorted(gone)]
-    for tag in repository.tags:
+    for tag in repository.tags if gone else ():
         place = f"{graph.tree.tag(repository.name, tag)}/index"
         entries = graph.tree.digests(place, lambda *_: None, "") or ()  # only history: what is not seen may stay
-        found.history += [(repository.name, tag, digest) for digest in entries if digest in gone]
+        found.history += [(repository.name, tag, digest) for digest in sorted(gone.intersection(entries))]
+    return gone
 
 
 def held_by(graph: Graph, repository: Repository) -> set[str]:
@@ -132,12 +134,15 @@ def held_by(graph: Graph, repository: Repository) -> set[str]:
     return whole.union(repository.layers, repository.unlinked)
 
 
-def _change(graph: Graph, repository: Repository, gone: dict[str, int], stale: list[Upload]) -> Change:
-    sizes = graph.blobs
-    whole = held_by(graph, repository)
+def _change(graph: Graph, repository: Repository, blobs: dict[str, int], revisions: set[str], uploads: list[Upload]) -> Change:
+    sizes, whole = graph.blobs, held_by(graph, repository)
     before = sum(sizes.get(digest, 0) for digest in whole) + sum(item.size for item in repository.uploads)
-    going = sum(gone.get(digest, 0) for digest in whole) if gone else 0
-    return Change(repository.name, before, before - going - sum(item.size for item in stale))
+    if revisions:  # what they led to may stay for another repository
+        left = held_by(graph, msgspec.structs.replace(repository, revisions=repository.revisions - revisions))
+        going = sum(sizes.get(digest, 0) for digest in whole if digest in blobs or digest not in left)
+    else:
+        going = sum(blobs.get(digest, 0) for digest in whole) if blobs else 0
+    return Change(repository.name, before, before - going - sum(item.size for item in uploads))
 
 
 def _places(graph: Graph, found: Collection) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from operator import attrgetter
 
 import msgspec
 
@@ -40,7 +41,7 @@ class TagShare(msgspec.Struct, frozen=True):
         return self.total - self.unique
 
 
-class LayerShare(msgspec.Struct, frozen=True):
+class LayerShare(msgspec.Struct, frozen=True, gc=False):
     """A config, layer or other blob of an image, with the repositories that use it, and how many manifests do."""
 
     digest: str
@@ -111,11 +112,11 @@ def by_layer(graph: Graph) -> list[LayerShare]:
             if digest in manifests:
                 users.setdefault(digest, []).append(repository.name)
     found = [
-        LayerShare(digest, graph.blobs[digest], tuple(names), manifests[digest])
-        for digest, names in users.items()
-        if digest in graph.blobs
+        LayerShare(digest, size, tuple(users[digest]), manifests[digest])
+        for digest, size in graph.blobs.items()
+        if digest in users
     ]
-    return sorted(found, key=lambda item: (-item.size, item.digest))
+    return sorted(found, key=attrgetter("size"), reverse=True)
 
 
 def freed_by(graph: Graph, repository: str, tags: Iterable[str] | None) -> Freed:
@@ -140,4 +141,5 @@ def _without(repository: Repository, tags: set[str]) -> Repository:
 
 
 def _size(graph: Graph, digests: Iterable[str]) -> int:
-    return sum(graph.blobs.get(digest, 0) for digest in digests)
+    sizes = graph.blobs
+    return sum([sizes.get(digest, 0) for digest in digests])

@@ -79,14 +79,19 @@ def _steps(graph: Graph, repository: Repository, start: str, below: dict[str, st
     """From `start` to the digest; nothing where the way leads over a referrer that is not in this repository."""
     steps, at = [_step(graph, start)], start
     while below[at] != at:
-        node, at_subject = graph.manifests.get(below[at]), at
-        at = below[at]
-        parent = graph.manifests.get(at_subject)
-        referrer = node is not None and node.subject == at_subject and not (parent and at in parent.children + parent.blobs)
+        above, at = at, below[at]
+        referrer = _refers(graph, at, above)
         if referrer and at not in repository.revisions:
             return ()
         steps.append(_step(graph, at, referrer))
     return tuple(steps)
+
+
+def _refers(graph: Graph, digest: str, subject: str) -> bool:
+    """Whether one is there because of the other as its subject, and not as its child."""
+    node, parent = graph.manifests.get(digest), graph.manifests.get(subject)
+    child = parent is not None and digest in (*parent.children, *parent.blobs)
+    return node is not None and node.subject == subject and not child
 
 
 def _step(graph: Graph, digest: str, referrer: bool = False) -> Step:

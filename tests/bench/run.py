@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import under_load
+from tests.bench import storage, under_load
 from tests.e2e.box import IMAGE, Box, missing
 
 GDK_YML = f"""\
@@ -232,6 +232,7 @@ def main() -> int:
             hosts(box)
         finally:
             box.close()
+    storage.collection(report)
     return 1 if _missed else 0
 
 

@@ -15,6 +15,7 @@ from gdkreg.registry.images import Images
 from gdkreg.registry.manifests import OCI_MANIFEST, digest_of
 from gdkreg.registry.names import parse
 from gdkreg.report import images as report
+from gdkreg.units import size
 from gdkreg.verbs import browsing
 from gdkreg.verbs.describing import NEVER, Image, moment
 from tests import pushed
@@ -207,7 +208,7 @@ def test_what_is_no_moment(text: str) -> None:
 
 
 def test_sizes_and_ages() -> None:
-    told = [report.size(count) for count in (0, 1, 999, 1000, 12_345, 123_456, 999_600, 1_000_000, 5_000_000_000, 10**15)]
+    told = [size(count) for count in (0, 1, 999, 1000, 12_345, 123_456, 999_600, 1_000_000, 5_000_000_000, 10**15)]
     assert told == ["0 B", "1 B", "999 B", "1 kB", "12.3 kB", "123 kB", "1 MB", "1 MB", "5 GB", "1e+03 TB"]
     now = datetime.datetime(2024, 6, 1, tzinfo=datetime.timezone.utc)
     ages = {

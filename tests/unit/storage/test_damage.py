@@ -91,6 +91,8 @@ UNBOUNDED: dict[str, Callable[[Damaged], None]] = {
     "revisions is missing": lambda at: remove(at.path / "repositories/app/_manifests/revisions"),
     "revisions is a symlink": lambda at: unlistable(at.path / "repositories/app/_manifests/revisions"),
     "revisions/sha256 is a symlink": lambda at: unlistable(at.path / "repositories/app/_manifests/revisions/sha256"),
+    "a revision's folder is no digest": lambda at: os.rename(at.link(at.image).parent, at.link(at.image).parents[1] / "x"),
+    "a revision has another algorithm": lambda at: os.rename(at.link(at.image).parents[1], at.link(at.image).parents[2] / "md5"),
     "repositories is missing": lambda at: remove(at.path / "repositories"),
     "a repository is a symlink": lambda at: unlistable(at.path / "repositories/app"),
     "_manifests is a symlink": lambda at: unlistable(at.path / "repositories/app/_manifests"),
