@@ -23,9 +23,10 @@ test-builders: ## The tests that need BuildKit, an engine in a container, or cli
 	@support/bootstrap builders
 	@support/bootstrap pytest tests/builders
 
-test-sample: ## A sample of make test-faults
+test-sample: ## A sample of make test-faults, and every command in every state
 	@support/bootstrap test
 	@support/bootstrap pytest tests/faults
+	@support/bootstrap pytest tests/states
 
 test-faults: ## Die at every system call, on full and broken disks, ten commands at once: takes hours, prints the count
 	@support/bootstrap test

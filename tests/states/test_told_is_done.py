@@ -17,7 +17,7 @@ Cases = list[dict[str, Any]]
 def cases(box: Box) -> Cases:
     other = box.folder / "other"
     other.mkdir()
-    argv = [sys.executable, "-m", "tests.e2e.table", str(box.root), str(other)]
+    argv = [sys.executable, "-m", "tests.states.table", str(box.root), str(other)]
     result = box.run(*argv, env={"PYTHONPATH": str(REPO)}, timeout=420)
     assert result.code == 0, result
     found = [json.loads(line) for line in result.out.splitlines()]

@@ -1,6 +1,6 @@
 """Every command that changes something, in every state that matters, inside a box: what the dry run tells is what the run does.
 
-`python -m tests.e2e.table ROOT OTHER` prints one JSON line a case; `test_told_is_done.py` reads them. The command line runs
+`python -m tests.states.table ROOT OTHER` prints one JSON line a case; `test_told_is_done.py` reads them. The command line runs
 in this one process, as often as a start of Python for each of some 400 commands would take minutes.
 """
 
