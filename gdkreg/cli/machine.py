@@ -93,6 +93,8 @@ def down(
     outcome = verbs.down(root, session.Terminal(yes=yes, quiet=json), dry_run=dry_run)
     if outcome.data["images"] and outcome.items and not dry_run:
         outcome.notes.append(f"The images stay in {outcome.data['images']}.")
+    if outcome.data["trash"] and outcome.items and not dry_run:
+        outcome.notes.append(f"What gc and rm moved away stays in {outcome.data['trash']}.")
     session.told(outcome, json=json, nothing="Nothing to do: nothing of gdkreg's is on this machine.")
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from gdkreg.cli import session
 from gdkreg.cli.options import DryRun, Json, Limit, RootDir, Yes
+from gdkreg.errors import ConfigError
 from gdkreg.report import out
 from gdkreg.report import storage as report
+
+if TYPE_CHECKING:
+    from gdkreg.plan.outcome import Outcome
+    from gdkreg.verbs.root import Root
 
 collector = typer.Typer(
     invoke_without_command=True,
@@ -43,6 +48,9 @@ def gc(
     untagged: Annotated[bool, typer.Option("--untagged", help="Manifests that no tag leads to, too.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Read every byte first, and tell what is corrupt.")] = False,
     stop: Annotated[bool, typer.Option("--stop", help="Stop the registry meanwhile; else it is read-only.")] = False,
+    engine: Annotated[
+        Literal["gdkreg", "registry"], typer.Option("--engine", help="registry: its own garbage-collect, which deletes for good.")
+    ] = "gdkreg",
     policy: Annotated[bool, typer.Option("--cleanup", help="First what registry.cleanup of gdk.yml says.")] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -62,10 +70,21 @@ def gc(
         if not json:
             session.told(cleaned, json=False, nothing="Nothing to clean up: the policy keeps every tag.")
     listener = session.Terminal(yes=yes, quiet=json)
-    outcome = collecting.gc(root, listener, untagged=untagged, verify=verify, stop=stop, dry_run=dry_run)
-    if not json:
-        report.collected(outcome)
+    if engine == "registry":
+        outcome = _by_registry(root, listener, untagged=untagged, plain=not (verify or stop), dry_run=dry_run)
+    else:
+        outcome = collecting.gc(root, listener, untagged=untagged, verify=verify, stop=stop, dry_run=dry_run)
+        if not json:
+            report.collected(outcome)
     session.told(outcome, json=json, nothing="Nothing to do: every blob is in use.")
+
+
+def _by_registry(root: Root, listener: session.Terminal, *, untagged: bool, plain: bool, dry_run: bool) -> Outcome:
+    from gdkreg.verbs import delegating
+
+    if not plain:
+        raise ConfigError("--verify and --stop are for gdkreg's own collection", fix="gdkreg gc --engine registry")
+    return delegating.gc(root, listener, untagged=untagged, dry_run=dry_run)
 
 
 @collector.command()

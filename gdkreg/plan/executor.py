@@ -175,7 +175,8 @@ class Executor:
 
     def _entry(self, step: Step, after: bytes | None) -> Entry | None:
         action = step.action
-        if self._journal is None or (isinstance(action, Control) and action.verb in _PASSING):
+        passing = isinstance(action, Control) and (action.verb in _PASSING or (action.verb == "collect" and not action.after))
+        if self._journal is None or passing:
             return None
         if isinstance(action, RemoveFolder) and action.whole:
             return None

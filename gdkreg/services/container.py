@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,7 +10,7 @@ from urllib.parse import quote
 from gdkreg.engines.api import Api, EngineError
 from gdkreg.engines.detect import Engine
 from gdkreg.errors import GdkregError
-from gdkreg.host.base import Host, HostReader
+from gdkreg.host.base import Completed, Host, HostReader
 from gdkreg.plan import state
 from gdkreg.resources.registry_config import CONFIG
 from gdkreg.services.launch import LABEL_DIGEST, LABEL_ID, LABEL_ROOT, Launch
@@ -202,6 +202,23 @@ class ContainerRuntime:
             found = False
         state.write(host, self._root, self._note(image), b"yes" if found else b"no")
         return found
+
+    def collect(self, host: Host, options: Sequence[str]) -> Completed:  # noqa: ARG002
+        """The registry's own garbage-collect, in the container that runs. Raises `GdkregError`."""
+        from docker.errors import DockerException
+
+        found = self._find()
+        if found is None:
+            raise GdkregError("the registry's container is not there", fix="gdkreg start registry")
+        entry = self.image().get("Config", {}).get("Entrypoint") or [""]
+        program = entry[-1] if _is_program(entry[-1]) else "registry"
+        try:
+            api = self._api.sdk.api
+            made = api.exec_create(found["Id"], [program, "garbage-collect", *options, str(CONFIG)])
+            said = api.exec_start(made["Id"]).decode(errors="replace")
+            return Completed(int(api.exec_inspect(made["Id"])["ExitCode"] or 0), said)
+        except DockerException as error:
+            raise GdkregError("the engine does not run garbage-collect", why=str(error), fix="gdkreg doctor") from None
 
     def died(self) -> str:
         found = self._api.call("GET", f"/containers/{self._id}/json")["State"]

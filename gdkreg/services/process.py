@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from gdkreg.config.effective import Settings
 from gdkreg.errors import GdkregError
-from gdkreg.host.base import Host, HostReader, Platform
+from gdkreg.host.base import Completed, Host, HostReader, Platform
 from gdkreg.host.environment import of_a_service
 from gdkreg.services.daemon import Daemon
 from gdkreg.services.launch import Launch
@@ -80,6 +80,13 @@ class ProcessRuntime:
         # No REGISTRY_… of the caller's either: it would silently change the configuration.
         env = of_a_service(self._platform.env, reaches_out=True) | self._launch.environment | self._launch.overrides
         self.daemon.start(host, [self._binary(), "serve", str(self._launch.config)], env, self.wanted())
+
+    def collect(self, host: Host, options: Sequence[str]) -> Completed:
+        """The registry's own garbage-collect, with the environment of the one that serves."""
+        wanted = of_a_service(self._platform.env, reaches_out=True)
+        without = [word for name in self._platform.env if name not in wanted for word in ("-u", name)]
+        own = [f"{name}={value}" for name, value in (self._launch.environment | self._launch.overrides).items()]
+        return host.run(["env", *without, *own, self._binary(), "garbage-collect", *options, str(self._launch.config)])
 
     def running(self) -> str | None:
         return self.daemon.running()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from gdkreg.config.effective import Settings
 from gdkreg.errors import DamagedError, GdkregError
-from gdkreg.host.base import Host, HostReader
+from gdkreg.host.base import Completed, Host, HostReader
 from gdkreg.plan import roots, state
 from gdkreg.plan.state import FOLDER
 from gdkreg.services import place, ready
@@ -43,6 +43,7 @@ class Runtime(Protocol):
     def start(self, host: Host) -> None: ...
     def died(self) -> str: ...
     def stop(self, host: Host) -> bool: ...
+    def collect(self, host: Host, options: Sequence[str]) -> Completed: ...
     def remove(self, host: Host) -> None: ...
     def last_lines(self, count: int) -> list[str]: ...
     def lines(self, count: int | None, *, follow: bool, since: float | None) -> Iterator[str]: ...

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gdkreg.config.effective import Settings
 from gdkreg.errors import DamagedError, GdkregError
+from gdkreg.host import network
 from gdkreg.host.base import Host, HostReader, digest
 from gdkreg.plan import ledger, roots
 from gdkreg.plan.actions import Control, Step
@@ -162,11 +164,23 @@ class Services:
     def hold(self) -> list[Step]:
         """The registry, where it runs, read-only until `release`. Raises `GdkregError` where another one serves the same
         storage, or nobody can tell what runs."""
+        self._refuse_shared_storage()
         if not self.runs("registry"):
             if (runtime := self.registry.current()) is not None:
                 self._refuse_rival(runtime)
             return []
         return [_held("hold", "no push may come in between")]
+
+    def _refuse_shared_storage(self) -> None:
+        """Another root may have its storage at the same place, by a symlink: its registry would write meanwhile."""
+        own = (self.settings.root / "registry/storage").resolve()
+        for claim in roots.others(self.settings.root, self._host):
+            if (Path(claim.path) / "registry/storage").resolve() == own and network.can_bind(claim.address, claim.port):
+                raise GdkregError(
+                    f"the registry of {claim.path} has the same storage, and runs",
+                    why="what it takes in meanwhile could be collected",
+                    fix=f"gdkreg stop --root {claim.path}",
+                )
 
     def release(self, reason: str = "") -> list[Step]:
         """As it is to run, again: what is in memory of the storage as it was is forgotten by that."""

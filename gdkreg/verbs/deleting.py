@@ -29,6 +29,7 @@ from gdkreg.verbs.root import Root
 from gdkreg.verbs.untagged import Mark
 from gdkreg.verbs.work import SILENT, Work
 
+NOTHING = f"sha256:{'0' * 64}"  # a digest that no manifest has
 _NO_TIME = NEVER.replace(year=2)  # Go's zero time is in the year 1
 
 
@@ -51,6 +52,8 @@ def rm(
             raise ConfigError("rm takes tags or whole repositories, not both at once", fix=f"gdkreg rm {' '.join(whole)}")
         return drop(root, whole, listener, dry_run=dry_run)
     with connect(settings, root.host, user=user, ask=ask) as images:
+        for name in dict.fromkeys(item.repository for item in wanted):
+            images.delete(name, NOTHING)  # who may not delete there is refused before the first change
         graph = storing.graph_of(root)
         known = _known(graph)
         return _carry_out(root, "rm", lambda: _wanted(images, wanted, known), images, graph, listener, dry_run=dry_run)

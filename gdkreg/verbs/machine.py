@@ -185,6 +185,7 @@ def _take_back(root: Root, command: str, listener: Listener, *, dry_run: bool) -
         roots.forget(root.host, root.path)
     storage = root.path / "registry" / "storage"
     outcome.data["images"] = str(storage) if root.host.info(storage) else ""
+    outcome.data["trash"] = str(storage.with_name("trash")) if root.host.entries(storage.with_name("trash")) else ""
     if root.identity.foreign:
         why = f"{root.path / FOLDER} stays: {root.identity.foreign}"
         outcome.notes.append(f"! {why}. If root set this up: sudo gdkreg down --root {root.path}")

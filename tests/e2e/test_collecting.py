@@ -248,3 +248,35 @@ deleting.rm(open_root(Path(sys.argv[1])), ["group/app:v1"])
     up.ok("rm", "other:a", "--yes")
     assert tags(up, "group/app") == ALL - {"v1"}
     assert pulls(up, "group/app:latest")
+
+
+def test_the_registrys_own_collection_runs_where_it_loses_nothing(up: Box, images: dict[str, str]) -> None:
+    refused = up.gdkreg("gc", "--engine", "registry", "--untagged", "--yes")
+    assert (refused.code, "would lose data" in refused.err) == (1, True)
+    assert pulls(up, "group/app:both")
+    up.ok("rm", "group/app:v2", "other:a", "other:b", "--yes")
+    done = json.loads(up.ok("gc", "--engine", "registry", "--yes", "--json").out)
+    assert done["deleted"] > 0
+    assert pulls(up, "group/app:both")
+    assert not (up.root / TREE / "blobs/sha256" / images["old"][7:9] / images["old"][7:]).exists()
+    push(up, {"name": "after", "repository": "other", "tags": ["after"]})
+    assert pulls(up, "other:after")
+
+
+def test_as_a_user_only_what_that_one_may(up: Box, images: dict[str, str]) -> None:
+    del images
+    up.run("gdkreg", "user", "add", "reader", "--pull", "group/**", "--password-stdin", stdin="Pass-word-1\n")
+    refused = up.run("gdkreg", "rm", "group/app:v1", "--user", "reader", "--yes", env={"GDKREG_PASSWORD": "Pass-word-1"})
+    assert refused.code == 1
+    assert "reader" in refused.err
+    assert "v1" in tags(up, "group/app")
+    up.ok("user", "remove", "reader")
+
+
+def test_the_trash_outlives_down_and_is_told_of(up: Box, images: dict[str, str]) -> None:
+    del images
+    up.ok("rm", "other", "--yes")
+    assert "registry/trash" in up.ok("down", "--yes").out
+    up.ok("up", "--yes")
+    up.ok("gc", "restore", "--yes")
+    assert tags(up, "other") == {"a", "b"}
