@@ -141,7 +141,12 @@ def main() -> None:
 
     code: Any = 0
     try:
-        build(None if completing else _command(sys.argv[1:]))()
+        if completing:
+            from gdkreg.cli import completion
+
+            completion.carry_out(build())
+        else:
+            build(_command(sys.argv[1:]))()
     except SystemExit as end:
         code = end.code
     except OSError as error:

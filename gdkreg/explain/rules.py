@@ -279,6 +279,6 @@ RULES = (
         r"manifest unknown|MANIFEST_UNKNOWN|manifest for .* not found|name unknown|NAME_UNKNOWN|repository name not known|"
         r"failed to resolve reference[^\n]*not found",
         "there is no such image or tag in this registry",
-        "gdkreg token --curl 'registry:catalog:*' | sh lists what is there",
+        "gdkreg catalog --tags lists what is there",
     ),
 )

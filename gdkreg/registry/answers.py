@@ -22,6 +22,7 @@ class Hints(msgspec.Struct, frozen=True):
     trust: str
     grant: str
     writes: str = ""
+    realm: str = ""  # where that does not answer
     user: str = ""  # who asks, where that is known
 
 

@@ -188,7 +188,11 @@ class Client:
             raise self.lost(error, url) from None
 
     def _ask_realm(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Reply:
-        answer = self._send(self._pool_of(url)[0], method, url, headers, body, stream=False)
+        try:
+            answer = self._send(self._pool_of(url)[0], method, url, headers, body, stream=False)
+        except GdkregError as error:
+            error.fix = error.fix or self.hints.realm
+            raise
         return Reply(answer.status, answer.data)
 
     def lost(self, error: HTTPError, url: str = "") -> GdkregError:

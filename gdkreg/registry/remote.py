@@ -61,6 +61,7 @@ def bare(settings: Settings, mint: TokenSource | None = None, *, user: str = "",
         trust="gdkreg reconfigure; gdkreg start",
         grant=f"gdkreg user add {user} OPTIONS, with what gdkreg user list shows of {user} already" if user else "gdkreg doctor",
         writes=_writes(settings),
+        realm="gdkreg start auth" if settings.issuer == "local" else "start GitLab, which gives out the tokens",
         user=user or ("gdkreg's own token" if mint is not None else ""),
     )
     return Client(f"{settings.scheme}://{settings.host}:{registry.port}", trust, hints, mint=mint, login=login)

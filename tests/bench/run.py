@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import storage, under_load
+from tests.bench import images, storage, under_load
 from tests.e2e.box import IMAGE, Box, missing
 
 GDK_YML = f"""\
@@ -207,10 +207,17 @@ def tokens(box: Box) -> None:
     report("issuer: requests of 1,000 that failed", 1000 - count, 0, "", f"median {median} ms, p99 {p99} ms")
 
 
-def peak(box: Box, name: str, *arguments: str) -> None:
+def what_is_in_it(box: Box) -> None:
+    """The commands that read the registry."""
+    images.listing(box, report)
+    peak(box, "catalog --tags, 1,000 x 5", "catalog", "--tags", limit=150)
+    images.download(box, report, lambda *words: peak(box, "blob of 1 GiB", *words, limit=150))
+
+
+def peak(box: Box, name: str, *arguments: str, limit: float = 100) -> None:
     done = box.run("python", "-c", PEAK, "gdkreg", *arguments)
     assert done.code == 0, done
-    report(f"peak memory of {name}", float(done.out), 100, "MB", "")
+    report(f"peak memory of {name}", float(done.out), limit, "MB", "")
 
 
 def main() -> int:
@@ -225,6 +232,7 @@ def main() -> int:
             box.ok("reconfigure")
             start(box)
             under_load.blob(box, report)
+            what_is_in_it(box)
             commands(box)
             runners(box)
             tokens(box)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -220,6 +221,36 @@ def test_a_shell_is_offered_repositories_and_tags(images: Images) -> None:
     assert offered("group/app:1") == ["group/app:1", "group/app:11"]
     assert offered("none:") == []
     assert offered("", registry="127.0.0.1:1") == []
+
+
+_BASH = """\
+eval "$(_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION=1 gdkreg --show-completion bash)"
+read -ra words -d '' <<< "$LINE"
+COMP_WORDS=() COMP_LINE=$LINE
+for word in "${words[@]}"; do  # as readline takes a line apart
+    while [[ $word == *:* ]]; do COMP_WORDS+=("${word%%:*}" ":"); word=${word#*:}; done
+    [[ -n $word ]] && COMP_WORDS+=("$word")
+done
+[[ $LINE == *" " ]] && COMP_WORDS+=("")
+COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+_gdkreg_completion gdkreg
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+def test_bash_is_offered_what_comes_after_the_colon(fake: FakeRegistry, images: Images) -> None:
+    pushed.image(images, "group/app", "1", "11", "2")
+    pushed.image(images, "group/other", "1")
+
+    def offered(text: str) -> list[str]:
+        line = f"gdkreg inspect --registry {fake.url[7:]} {text}"
+        done = subprocess.run(["bash", "-c", _BASH], capture_output=True, text=True, check=True, env={**os.environ, "LINE": line})
+        return done.stdout.split()
+
+    assert offered("") == ["group/app", "group/other"]
+    assert offered("group/a") == ["group/app"]
+    assert offered("group/app:") == ["1", "11", "2"]
+    assert offered("group/app:1") == ["1", "11"]
 
 
 def test_no_list_of_commands_is_forgotten() -> None:

@@ -25,7 +25,7 @@ from tests.registry import FakeRegistry, Handler, serving
 from tests.servers import Answer, Asking
 from tests.servers import serving as answering
 
-HINTS = Hints("start it", "trust it", "grant it: OPTIONS", "take writes", "me")
+HINTS = Hints("start it", "trust it", "grant it: OPTIONS", "take writes", "start the realm", "me")
 
 
 @pytest.fixture
@@ -229,6 +229,14 @@ def test_a_realm_that_refuses_or_says_nothing(fake: FakeRegistry) -> None:
             with pytest.raises(GdkregError, match=what) as error:
                 client(fake, login=Login("me", "s3cret", "store")).request("GET", "/v2/", [pull("a")])
         assert "s3cret" not in str(error.value.as_data())
+
+
+def test_a_realm_that_is_stopped(fake: FakeRegistry) -> None:
+    with answering(lambda asked: Answer()) as realm:
+        granting(fake, realm)
+    with pytest.raises(GdkregError, match="does not answer") as error:
+        client(fake).request("GET", "/v2/", [pull("a")])
+    assert error.value.fix == "start the realm"
 
 
 def test_a_password_goes_to_no_realm_without_tls(fake: FakeRegistry) -> None:

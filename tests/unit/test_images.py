@@ -12,7 +12,7 @@ from gdkreg.registry.images import Images
 from tests import images as contract
 from tests.registry import FakeRegistry, serving
 
-HINTS = Hints("start it", "trust it", "grant it: OPTIONS", "take writes", "me")
+HINTS = Hints("start it", "trust it", "grant it: OPTIONS", "take writes", user="me")
 
 
 def of(fake: FakeRegistry) -> Images:
