@@ -60,13 +60,12 @@ class Graph(msgspec.Struct):
         return found
 
     def content(self, found: Iterable[str]) -> set[str]:
-        """These manifests with their config, layers and children."""
+        """These manifests with their config and layers."""
         whole = set(found)
         for digest in tuple(whole):
             node = self.manifests.get(digest)
             if node is not None:
                 whole.update(node.blobs)
-                whole.update(node.children)
         return whole
 
 

@@ -66,6 +66,7 @@ OF_REPOSITORY: dict[str, Callable[[Damaged], None]] = {
     "a tag's current is missing": lambda at: remove(at.path / Tree.tag("app", "v1") / "current"),
     "a tag's link has a newline": lambda at: write(at.path / Tree.tag("app", "v1") / "current/link", f"{at.index}\n".encode()),
     "a tag's link is empty": lambda at: write(at.path / Tree.tag("app", "v2") / "current/link", b""),
+    "a tag's link is a symlink": lambda at: turned(at.path / Tree.tag("app", "v2") / "current/link"),
     "a tagged manifest has no link": lambda at: os.unlink(at.link(at.image)),
     "a tagged index has no link": lambda at: os.unlink(at.link(at.index)),
     "a manifest's link tells another digest": lambda at: write(at.link(at.untagged), at.orphan.encode()),
@@ -128,6 +129,16 @@ def test_damage_without_bounds_keeps_everything(damaged: Damaged, damage: str, u
     taken = unused.collectable(found, untagged=untagged, now=NOW)
     uploads = damage != "repositories is missing"
     assert (taken.blobs, taken.layers, taken.revisions, len(taken.uploads)) == ({}, [], [], uploads)
+
+
+@pytest.mark.parametrize("untagged", [False, True])
+def test_what_a_broken_tag_has_been_on_stays_by_its_manifest(damaged: Damaged, untagged: bool) -> None:
+    layer = digest_of(b"layer two")
+    os.unlink(damaged.path / Tree.tag("app", "v2") / "current/link")
+    remove(damaged.path / Tree.revision("app", damaged.image))
+    remove(damaged.path / Tree.layer("app", layer))
+    taken = unused.collectable(graph.read(damaged.registry.tree), untagged=untagged, now=NOW)
+    assert not set(taken.blobs) & {damaged.image, layer}
 
 
 def test_what_is_told_names_repository_place_and_cause(damaged: Damaged) -> None:

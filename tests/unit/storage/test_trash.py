@@ -28,6 +28,7 @@ class Stage:
         registry.image("group/app", "old", "v1", ("base", "old"))
         registry.image("group/app", "new", "v1", ("base", "new"))
         registry.image("layers", "other", "_uploads", ("other",))
+        registry.image("layers", "another", "_uploads", ("other",))
         registry.data(b"nobody's")
         registry.blob("group/app/deeper", b"of a push that broke off")
         registry.upload("group/app", "stale", "2020-01-01T00:00:00Z")
@@ -131,6 +132,13 @@ def test_a_kill_at_any_change_of_a_move_loses_nothing(tmp_path: Path) -> None:
                 trash.finish(stage.registry.tree, run)
         assert stage.look() == stage.before, number
         assert not stage.trash.exists() or list(stage.trash.iterdir()) == []
+
+
+def test_a_run_that_was_killed_tells_what_it_was_to_move(stage: Stage) -> None:
+    planned = stage.collection()
+    killed(stage.move, 20)
+    told = stage.found().told
+    assert (told.state, told.made, told.bytes) == ("moving", NOW, planned.bytes)
 
 
 def test_a_kill_while_giving_back_is_finished_by_the_next(tmp_path: Path) -> None:

@@ -111,6 +111,13 @@ def test_an_index_may_name_layers_as_build_caches_do(registry: Registry) -> None
     assert not collect(registry, untagged=True).blobs
 
 
+def test_a_child_is_a_manifest_where_its_link_is_whatever_its_index_calls_it(registry: Registry) -> None:
+    child = registry.image("app", "one", layers=("one",))
+    registry.types[child] = "application/json"
+    registry.index("app", [child], "v1")
+    assert not collect(registry, untagged=True).blobs
+
+
 def test_an_empty_index_needs_no_folder_of_layers(registry: Registry) -> None:
     registry.index("app", [], "marker")
     found = graph.read(registry.tree)

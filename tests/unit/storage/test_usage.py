@@ -83,6 +83,14 @@ def test_why_tells_of_a_subject(registry: Registry) -> None:
     assert [(step.digest, step.referrer) for step in chain.steps] == [(image, False), (signature, True), (layer("s"), False)]
 
 
+def test_why_knows_a_referrer_only_in_its_own_repository(registry: Registry) -> None:
+    image = registry.image("a", "one", "v1")
+    registry.image("b", "one")
+    registry.referrer("b", "signature", image, layers=("s",))
+    found = graph.read(registry.tree)
+    assert {chain.repository for chain in why(found, layer("s"))} == {"b"}
+
+
 def test_why_tells_of_the_damage_that_keeps_everything(registry: Registry, tmp_path: Path) -> None:
     image = registry.image("a", "one", "v1")
     loose = registry.blob("a", b"loose")
