@@ -100,7 +100,7 @@ def whole(registry: Registry, repository: str, digest: str) -> None:
         whole(registry, repository, child)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(STEPS, st.booleans())
 def test_what_has_to_stay_is_whole_and_a_restore_gives_the_tree_back(steps: Any, untagged: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
