@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from gdkreg.storage.graph import Graph, Node
 from gdkreg.storage.layout import Holds, Problem, Repository
-
-if TYPE_CHECKING:
-    from gdkreg.storage.graph import Graph, Node
 
 Progress = Callable[[int, int], None]  # bytes hashed, bytes to hash
 _PIECE = 1 << 20

@@ -174,7 +174,7 @@ def _units(top: Path, unit: re.Pattern[str]) -> Iterator[str]:
 def empty(run: Run) -> None:
     """Delete a run for good. Raises `GdkregError`; to be called again then."""
     _mark(run, "emptying")
-    tree.remove(run.folder / _TREE)
+    tree.remove(run.folder / _TREE)  # before the state: without one a run would be given back
     tree.remove(run.folder)
 
 

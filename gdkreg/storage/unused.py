@@ -81,7 +81,7 @@ def collectable(graph: Graph, *, untagged: bool, now: float) -> Collection:
         gone: set[str] = set()
         if not everything:
             found.layers += [(repository.name, digest) for digest in sorted(found.blobs.keys() & repository.layers)]
-            if untagged and not repository.held:
+            if untagged:
                 gone = _manifests(graph, repository, found)
         found.repositories.append(_change(graph, repository, found.blobs, gone, stale))
     found.places = list(_places(graph, found))

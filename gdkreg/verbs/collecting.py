@@ -17,8 +17,7 @@ from gdkreg.plan.preview import Preview
 from gdkreg.services import holding
 from gdkreg.services.holding import Mark
 from gdkreg.services.tracing import refuse_while_traced
-from gdkreg.storage import graph as graphs
-from gdkreg.storage import trash
+from gdkreg.storage import reader, trash
 from gdkreg.storage.layout import Tree
 from gdkreg.storage.unused import Collection, collectable, narrowed
 from gdkreg.units import counted, size
@@ -46,7 +45,7 @@ def gc(
 
     def look() -> Collection:
         listener.working("reading what refers to what")
-        graph = graphs.read(place, verify=verify, progress=hashed(listener))
+        graph = reader.read(place, verify=verify, progress=hashed(listener))
         return collectable(graph, untagged=untagged, now=now)
 
     def plan(_: Preview) -> list[Step]:
@@ -102,7 +101,7 @@ def _told(collection: Collection) -> str:
 def _prove(place: Tree, collection: Collection, folder: Path) -> None:
     """Nothing may be missing now that was there before. Raises `GdkregError`, with everything given back."""
     known = {(item.repository, item.what, item.path) for item in collection.problems}
-    after = graphs.read(place)
+    after = reader.read(place)
     fresh = [item for item in after.problems if (item.repository, item.what, item.path) not in known]
     if fresh:
         run = next(item for item in trash.runs(folder.parent) if item.folder == folder)

@@ -11,8 +11,7 @@ from gdkreg.plan.outcome import Listener, Outcome
 from gdkreg.plan.preview import Preview
 from gdkreg.services import storage
 from gdkreg.services.tracing import refuse_while_traced
-from gdkreg.storage import graph as graphs
-from gdkreg.storage import trash, unused, usage
+from gdkreg.storage import reader, trash, unused, usage
 from gdkreg.units import counted
 from gdkreg.verbs import storing
 from gdkreg.verbs.collecting import around, carry_out
@@ -27,7 +26,7 @@ def drop(root: Root, names: Sequence[str], listener: Listener, *, dry_run: bool)
 
     def plan(_: Preview) -> list[Step]:
         refuse_while_traced(root.path, root.host)
-        graph = graphs.read(place)
+        graph = reader.read(place)
         steps = []
         for name, own_run in runs.items():
             if name not in graph.repositories:
@@ -40,7 +39,7 @@ def drop(root: Root, names: Sequence[str], listener: Listener, *, dry_run: bool)
 
     def move(control: Control) -> str:
         name, folder = control.service, storing.trash(root) / control.after
-        trash.move(place, unused.whole(graphs.read(place), name), folder, now=now)
+        trash.move(place, unused.whole(reader.read(place), name), folder, now=now)
         gone = storage.forget(settings, root.host, name)
         return f"→ registry/trash/{control.after}" + ("" if gone else "; its name stays in the catalog")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 
 def trash(root: Root) -> Path:
-    return root.path / "registry" / "trash"
+    """Beside the images, also where `registry/storage` is a symlink to another disk: what is moved is renamed."""
+    return Path(os.path.realpath(root.path / "registry/storage")).with_name("trash")
 
 
 def new_run(root: Root) -> str:
@@ -52,17 +54,17 @@ def tree(root: Root) -> Tree:
 
 def graph_of(root: Root) -> Graph | None:
     """What the folder holds; None where the images lie elsewhere."""
-    from gdkreg.storage import graph
+    from gdkreg.storage import reader
 
     found = tree_of(root.set_up())
-    return graph.read(found) if found is not None else None
+    return reader.read(found) if found is not None else None
 
 
 def graph(root: Root) -> Graph:
     """Raises `GdkregError` where the images lie in no folder here."""
-    from gdkreg.storage import graph as graphs
+    from gdkreg.storage import reader
 
-    return graphs.read(tree(root))
+    return reader.read(tree(root))
 
 
 def hashed(listener: Listener) -> Callable[[int, int], None]:

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from gdkreg.storage import graph, trash, unused
+from gdkreg.storage import reader, trash, unused
 from gdkreg.storage.layout import Tree
 
 
@@ -22,7 +22,7 @@ def main() -> None:
         for run in trash.runs(storage / "trash"):
             trash.restore(tree, run)
     else:
-        found = graph.read(tree)
+        found = reader.read(tree)
         if work == "usage":
             from gdkreg.storage import usage
 

@@ -17,10 +17,10 @@ import requests
 from hypothesis import HealthCheck, given, settings
 
 from gdkreg.registry.manifests import ACCEPT
-from gdkreg.storage import graph, unused
+from gdkreg.storage import reader, trash, unused
 from gdkreg.storage.layout import Tree
 from tests.unit.storage.test_random import REPOSITORIES, STEPS, play
-from tests.unit.storage.trees import Registry, digest_of, snapshot
+from tests.unit.storage.trees import Registry, digest_of, remove, snapshot
 
 CONFIG = """\
 version: 0.1
@@ -92,6 +92,20 @@ def serving(folder: Path) -> Iterator[Pushed]:
         running.wait()
 
 
+def test_folders_that_root_makes_again_belong_to_whom_the_others_do(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "storage")
+    registry.image("group/app", "one", "v1")
+    loose = registry.blob("group/app", b"loose")
+    subprocess.run(["chown", "-R", "12345:12345", str(tmp_path / "storage")], check=True)
+    taken = unused.collectable(reader.read(registry.tree), untagged=False, now=time.time())
+    run = trash.move(registry.tree, taken, tmp_path / "trash/run", now=time.time())
+    remove(registry.path / "repositories/group")
+    trash.restore(registry.tree, run)
+    link = registry.path / Tree.layer("group/app", loose)
+    made = [link, *(folder for folder in link.parents if registry.path in folder.parents)]
+    assert {(folder.stat().st_uid, folder.stat().st_gid) for folder in made} == {(12345, 12345)}
+
+
 def plain(registry: Registry) -> dict[str, Any]:
     """Names and bytes, without the uploads that every push leaves a folder of."""
     found = snapshot(registry.path)
@@ -117,7 +131,7 @@ def test_written_and_pushed_trees_are_the_same_and_so_is_what_is_unused(steps: A
         with serving(folder) as pushed:
             play(pushed, steps)
             assert plain(pushed) == plain(written)
-        found = graph.read(Tree(str(pushed.path)))
+        found = reader.read(Tree(str(pushed.path)))
         assert not any(problem.holds for problem in found.problems)
         taken = unused.collectable(found, untagged=False, now=time.time())
         assert set(taken.blobs) == its_own_tool(folder)

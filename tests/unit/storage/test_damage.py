@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gdkreg.storage import graph, unused
+from gdkreg.storage import reader, unused
 from gdkreg.storage.graph import Graph
 from gdkreg.storage.layout import Tree
 from tests.unit.storage.trees import Registry, digest_of, remove
@@ -66,6 +66,7 @@ OF_REPOSITORY: dict[str, Callable[[Damaged], None]] = {
     "a tag's current is missing": lambda at: remove(at.path / Tree.tag("app", "v1") / "current"),
     "a tag's link has a newline": lambda at: write(at.path / Tree.tag("app", "v1") / "current/link", f"{at.index}\n".encode()),
     "a tag's link is empty": lambda at: write(at.path / Tree.tag("app", "v2") / "current/link", b""),
+    "a tag's link is a symlink": lambda at: turned(at.path / Tree.tag("app", "v2") / "current/link"),
     "a tagged manifest has no link": lambda at: os.unlink(at.link(at.image)),
     "a tagged index has no link": lambda at: os.unlink(at.link(at.index)),
     "a manifest's link tells another digest": lambda at: write(at.link(at.untagged), at.orphan.encode()),
@@ -103,7 +104,7 @@ UNBOUNDED: dict[str, Callable[[Damaged], None]] = {
 @pytest.mark.parametrize("damage", OF_REPOSITORY)
 def test_damage_in_a_repository_keeps_all_that_it_could_refer_to(damaged: Damaged, damage: str, untagged: bool) -> None:
     OF_REPOSITORY[damage](damaged)
-    found = graph.read(damaged.registry.tree)
+    found = reader.read(damaged.registry.tree)
     assert [problem.holds for problem in found.problems if problem.repository == "app"].count("repository") >= 1, found.problems
     taken = unused.collectable(found, untagged=untagged, now=NOW)
     assert not set(taken.blobs) & damaged.app
@@ -114,7 +115,7 @@ def test_damage_in_a_repository_keeps_all_that_it_could_refer_to(damaged: Damage
 @pytest.mark.parametrize("damage", OF_REPOSITORY)
 def test_what_no_repository_knows_is_taken_all_the_same(damaged: Damaged, damage: str) -> None:
     OF_REPOSITORY[damage](damaged)
-    taken = unused.collectable(graph.read(damaged.registry.tree), untagged=False, now=NOW)
+    taken = unused.collectable(reader.read(damaged.registry.tree), untagged=False, now=NOW)
     assert (damaged.orphan in taken.blobs) == (damage != "a manifest's link tells another digest")
 
 
@@ -123,22 +124,32 @@ def test_what_no_repository_knows_is_taken_all_the_same(damaged: Damaged, damage
 def test_damage_without_bounds_keeps_everything(damaged: Damaged, damage: str, untagged: bool) -> None:
     damaged.registry.upload("other", "stale", "2020-01-01T00:00:00Z")
     UNBOUNDED[damage](damaged)
-    found = graph.read(damaged.registry.tree)
+    found = reader.read(damaged.registry.tree)
     assert found.held
     taken = unused.collectable(found, untagged=untagged, now=NOW)
     uploads = damage != "repositories is missing"
     assert (taken.blobs, taken.layers, taken.revisions, len(taken.uploads)) == ({}, [], [], uploads)
 
 
+@pytest.mark.parametrize("untagged", [False, True])
+def test_what_a_broken_tag_has_been_on_stays_by_its_manifest(damaged: Damaged, untagged: bool) -> None:
+    layer = digest_of(b"layer two")
+    os.unlink(damaged.path / Tree.tag("app", "v2") / "current/link")
+    remove(damaged.path / Tree.revision("app", damaged.image))
+    remove(damaged.path / Tree.layer("app", layer))
+    taken = unused.collectable(reader.read(damaged.registry.tree), untagged=untagged, now=NOW)
+    assert not set(taken.blobs) & {damaged.image, layer}
+
+
 def test_what_is_told_names_repository_place_and_cause(damaged: Damaged) -> None:
     os.unlink(damaged.data(damaged.image))
-    (problem,) = graph.read(damaged.registry.tree).problems
+    (problem,) = reader.read(damaged.registry.tree).problems
     assert (problem.repository, problem.path) == ("app", f"{Tree.blob(damaged.image)}/data")
     assert problem.what == f"manifest {damaged.image} cannot be used: its data is missing"
 
 
 def test_a_deleted_manifest_is_no_damage(damaged: Damaged) -> None:
-    assert graph.read(damaged.registry.tree).problems == []
+    assert reader.read(damaged.registry.tree).problems == []
 
 
 def told(found: Graph) -> list[str]:
@@ -149,7 +160,7 @@ def told(found: Graph) -> list[str]:
 def test_a_missing_layer_is_told_and_bounds_nothing(damaged: Damaged) -> None:
     layer = digest_of(b"layer two")
     os.unlink(damaged.data(layer))
-    found = graph.read(damaged.registry.tree)
+    found = reader.read(damaged.registry.tree)
     assert told(found) == [f"{layer} of manifest {damaged.image} is missing"]
     assert damaged.orphan in unused.collectable(found, untagged=False, now=NOW).blobs
 
@@ -157,14 +168,14 @@ def test_a_missing_layer_is_told_and_bounds_nothing(damaged: Damaged) -> None:
 def test_a_missing_link_of_a_layer_is_told_and_the_layer_stays(damaged: Damaged) -> None:
     layer = digest_of(b"layer two")
     remove(damaged.path / Tree.layer("app", layer))
-    found = graph.read(damaged.registry.tree)
+    found = reader.read(damaged.registry.tree)
     assert told(found) == [f"{layer} of manifest {damaged.image} has no link"]
     assert layer not in unused.collectable(found, untagged=True, now=NOW).blobs
 
 
 def test_a_child_without_a_link_is_told_and_stays(damaged: Damaged) -> None:
     os.unlink(damaged.link(damaged.arm64))
-    found = graph.read(damaged.registry.tree)
+    found = reader.read(damaged.registry.tree)
     assert told(found) == [f"{damaged.arm64}, a child of index {damaged.index}, has no link"]
     taken = unused.collectable(found, untagged=True, now=NOW)
     assert not set(taken.blobs) & {damaged.arm64, digest_of(b"layer arm64")}
@@ -173,9 +184,9 @@ def test_a_child_without_a_link_is_told_and_stays(damaged: Damaged) -> None:
 def test_a_flipped_bit_in_a_layer_is_seen_with_verify(damaged: Damaged) -> None:
     layer = digest_of(b"layer two")
     write(damaged.data(layer), b"layer twO")
-    assert graph.read(damaged.registry.tree).problems == []
+    assert reader.read(damaged.registry.tree).problems == []
     seen: list[tuple[int, int]] = []
-    found = graph.read(damaged.registry.tree, verify=True, progress=lambda done, total: seen.append((done, total)))
+    found = reader.read(damaged.registry.tree, verify=True, progress=lambda done, total: seen.append((done, total)))
     assert told(found) == [f"the bytes of {layer} are not those of its digest"]
     assert layer not in unused.collectable(found, untagged=True, now=NOW).blobs
     assert seen[-1][0] == seen[-1][1] > 0
@@ -185,6 +196,6 @@ def test_a_symlink_is_told_and_what_it_leads_to_is_not_moved(damaged: Damaged, t
     folder = damaged.data(damaged.orphan).parent
     os.rename(folder, tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
-    found = graph.read(damaged.registry.tree)
+    found = reader.read(damaged.registry.tree)
     assert told(found) == ["a symlink stands where Distribution makes none"]
     assert damaged.orphan not in unused.collectable(found, untagged=False, now=NOW).blobs

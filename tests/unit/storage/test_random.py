@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdkreg.storage import graph, trash, unused, usage
+from gdkreg.storage import reader, trash, unused, usage
 from gdkreg.storage.layout import Tree
 from tests.unit.storage.trees import Registry, digest_of, remove, snapshot
 
@@ -100,7 +100,7 @@ def whole(registry: Registry, repository: str, digest: str) -> None:
         whole(registry, repository, child)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(STEPS, st.booleans())
 def test_what_has_to_stay_is_whole_and_a_restore_gives_the_tree_back(steps: Any, untagged: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -108,7 +108,7 @@ def test_what_has_to_stay_is_whole_and_a_restore_gives_the_tree_back(steps: Any,
         play(registry, steps)
         before = snapshot(registry.path)
         keep = {name: staying(registry, name, untagged) for name in REPOSITORIES}
-        found = graph.read(registry.tree)
+        found = reader.read(registry.tree)
         assert not any(problem.holds for problem in found.problems)
         planned = unused.collectable(found, untagged=untagged, now=NOW)
         blobs = {blob for digests in keep.values() for digest in digests for blob in {digest, *named(registry, digest)[0]}}
@@ -120,7 +120,7 @@ def test_what_has_to_stay_is_whole_and_a_restore_gives_the_tree_back(steps: Any,
             assert (
                 links(registry, name)[0] >= digests & found.repositories[name].revisions if name in found.repositories else True
             )
-        again = unused.collectable(graph.read(registry.tree), untagged=untagged, now=NOW)
+        again = unused.collectable(reader.read(registry.tree), untagged=untagged, now=NOW)
         assert again.places == []
         assert [change.before for change in again.repositories] == [change.after for change in planned.repositories]
         trash.restore(registry.tree, run)
@@ -133,7 +133,7 @@ def test_what_is_told_to_be_freed_is_what_a_collection_takes_more(steps: Any, re
     with tempfile.TemporaryDirectory() as folder:
         registry = Registry(Path(folder))
         play(registry, steps)
-        found = graph.read(registry.tree)
+        found = reader.read(registry.tree)
         if repository not in found.repositories:
             return
         told = usage.freed_by(found, repository, tags)
@@ -145,6 +145,6 @@ def test_what_is_told_to_be_freed_is_what_a_collection_takes_more(steps: Any, re
         for digest in left - stay:
             if (link := registry.path / Tree.revision(repository, digest) / "link").exists():
                 link.unlink()
-        after = graph.read(registry.tree)
+        after = reader.read(registry.tree)
         freed = [unused.collectable(after, untagged=untagged, now=NOW).bytes for untagged in (False, True)]
         assert [told.plain, told.untagged] == [later - now for later, now in zip(freed, before, strict=True)]

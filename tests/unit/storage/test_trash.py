@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gdkreg.errors import DamagedError, GdkregError
-from gdkreg.storage import graph, trash, unused
+from gdkreg.storage import reader, trash, unused
 from gdkreg.storage.layout import Tree
 from tests.unit.storage.trees import Registry, digest_of, snapshot
 
@@ -28,6 +28,7 @@ class Stage:
         registry.image("group/app", "old", "v1", ("base", "old"))
         registry.image("group/app", "new", "v1", ("base", "new"))
         registry.image("layers", "other", "_uploads", ("other",))
+        registry.image("layers", "another", "_uploads", ("other",))
         registry.data(b"nobody's")
         registry.blob("group/app/deeper", b"of a push that broke off")
         registry.upload("group/app", "stale", "2020-01-01T00:00:00Z")
@@ -40,7 +41,7 @@ class Stage:
         return snapshot(self.registry.path)
 
     def collection(self) -> unused.Collection:
-        return unused.collectable(graph.read(self.registry.tree), untagged=True, now=NOW)
+        return unused.collectable(reader.read(self.registry.tree), untagged=True, now=NOW)
 
     def move(self) -> trash.Run:
         return trash.move(self.registry.tree, self.collection(), self.run, now=NOW)
@@ -65,7 +66,7 @@ def test_what_was_planned_is_moved_and_nothing_else(stage: Stage) -> None:
     assert not set(stage.look()) - set(stage.before)
     run = stage.found()
     assert (run.told.state, run.told.bytes, run.told.blobs) == ("done", planned.bytes, len(planned.blobs))
-    after = graph.read(stage.registry.tree)
+    after = reader.read(stage.registry.tree)
     assert after.problems == []
     assert unused.collectable(after, untagged=True, now=NOW).places == []
 
@@ -131,6 +132,13 @@ def test_a_kill_at_any_change_of_a_move_loses_nothing(tmp_path: Path) -> None:
                 trash.finish(stage.registry.tree, run)
         assert stage.look() == stage.before, number
         assert not stage.trash.exists() or list(stage.trash.iterdir()) == []
+
+
+def test_a_run_that_was_killed_tells_what_it_was_to_move(stage: Stage) -> None:
+    planned = stage.collection()
+    killed(stage.move, 20)
+    told = stage.found().told
+    assert (told.state, told.made, told.bytes) == ("moving", NOW, planned.bytes)
 
 
 def test_a_kill_while_giving_back_is_finished_by_the_next(tmp_path: Path) -> None:
@@ -210,7 +218,7 @@ def test_what_was_pushed_since_stays(stage: Stage) -> None:
     changed = {name for name, what in since.items() if after[name] != what}
     assert not changed
     assert set(after) == set(stage.before) | set(since)
-    assert graph.read(stage.registry.tree).problems == []
+    assert reader.read(stage.registry.tree).problems == []
 
 
 def test_what_is_not_the_same_is_left_in_the_trash_and_told(stage: Stage) -> None:

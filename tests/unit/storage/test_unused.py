@@ -8,7 +8,7 @@ import time
 import pytest
 
 from gdkreg.registry import manifests
-from gdkreg.storage import graph, unused
+from gdkreg.storage import reader, unused
 from gdkreg.storage.layout import Tree
 from tests.unit.storage.trees import LAYER, Registry, digest_of, snapshot
 
@@ -16,7 +16,7 @@ NOW = time.time()
 
 
 def collect(registry: Registry, *, untagged: bool = False) -> unused.Collection:
-    found = graph.read(registry.tree)
+    found = reader.read(registry.tree)
     assert found.problems == []
     return unused.collectable(found, untagged=untagged, now=NOW)
 
@@ -26,7 +26,7 @@ def layer(name: str) -> str:
 
 
 def test_a_tree_that_is_not_there_yet_is_empty() -> None:
-    found = graph.read(Tree("/nonexistent/docker/registry/v2"))
+    found = reader.read(Tree("/nonexistent/docker/registry/v2"))
     assert (found.blobs, found.repositories, found.problems) == ({}, {}, [])
 
 
@@ -111,16 +111,23 @@ def test_an_index_may_name_layers_as_build_caches_do(registry: Registry) -> None
     assert not collect(registry, untagged=True).blobs
 
 
+def test_a_child_is_a_manifest_where_its_link_is_whatever_its_index_calls_it(registry: Registry) -> None:
+    child = registry.image("app", "one", layers=("one",))
+    registry.types[child] = "application/json"
+    registry.index("app", [child], "v1")
+    assert not collect(registry, untagged=True).blobs
+
+
 def test_an_empty_index_needs_no_folder_of_layers(registry: Registry) -> None:
     registry.index("app", [], "marker")
-    found = graph.read(registry.tree)
+    found = reader.read(registry.tree)
     assert found.problems == []
 
 
 def test_repositories_may_lie_in_each_others_names(registry: Registry) -> None:
     for name in ("a", "a/b", "a/b/c", "b"):
         registry.image(name, name, "v1", (name,))
-    found = graph.read(registry.tree)
+    found = reader.read(registry.tree)
     assert list(found.repositories) == ["a", "a/b", "a/b/c", "b"]
     assert not unused.collectable(found, untagged=True, now=NOW).blobs
 
@@ -147,5 +154,5 @@ def test_uploads_are_judged_by_when_they_began(registry: Registry, untagged: boo
     registry.upload("app", "unreadable", "yesterday")
     found = collect(registry, untagged=untagged)
     assert [upload.id for _, upload in found.uploads] == ["old"]
-    later = unused.collectable(graph.read(registry.tree), untagged=untagged, now=NOW + 7300)
+    later = unused.collectable(reader.read(registry.tree), untagged=untagged, now=NOW + 7300)
     assert {upload.id for _, upload in later.uploads} == {"old", "young", "cancelled", "unreadable"}
