@@ -87,16 +87,18 @@ def removals(tagged: Tagged, tags: Iterable[str]) -> list[Removal]:
     standing: dict[str, set[str]] = {}
     for tag, digest in tagged.tags.items():
         standing.setdefault(digest, set()).add(tag)
-    whole = {digest for digest, names in going.items() if standing[digest] == set(names)}
     by_child = _parents(tagged)
+    gone = {digest for digest, names in going.items() if standing[digest] == set(names)}
+    while staying := {digest for digest in gone if by_child.get(digest, frozenset()) - gone}:
+        gone -= staying  # and with them what they name in turn
     found = []
     for digest, names in going.items():
-        parents = tuple(sorted(by_child.get(digest, frozenset()) - whole))
-        others = tuple(sorted(standing[digest] - set(names)))
-        if digest in whole and not parents:
+        if digest in gone:
             found.append(Removal(tagged.repository, tuple(names), digest, "digest"))
-        else:
-            found += [Removal(tagged.repository, (name,), digest, "tag", others, parents) for name in names]
+            continue
+        parents = tuple(sorted(by_child.get(digest, frozenset()) - gone))
+        others = tuple(sorted(standing[digest] - set(names)))
+        found += [Removal(tagged.repository, (name,), digest, "tag", others, parents) for name in names]
     return found
 
 
