@@ -9,7 +9,11 @@ import tempfile
 from pathlib import Path
 
 from tests.e2e.box import Box
-from tests.faults.points import FAULTS, SCENARIOS, Rig, Scenario
+from tests.faults import storing
+from tests.faults.points import FAULTS, Rig, Scenario
+from tests.faults.points import SCENARIOS as OF_THE_MACHINE
+
+SCENARIOS = [*OF_THE_MACHINE, *storing.SCENARIOS]
 
 
 def play(scenario: Scenario, every: int, faults: tuple[str, ...]) -> tuple[int, list[str]]:
@@ -19,7 +23,7 @@ def play(scenario: Scenario, every: int, faults: tuple[str, ...]) -> tuple[int, 
         Path(folder).chmod(0o755)
         box = Box(Path(folder) / "box", engine=False)
         try:
-            rig = Rig(box, scenario)
+            rig = storing.Rig(box, scenario) if scenario in storing.SCENARIOS else Rig(box, scenario)
             points = [(fault, call, number) for fault in faults for call, number in rig.points()][::every]
             for fault, call, number in points:
                 if wrong := _one(rig, fault, call, number):
@@ -30,7 +34,7 @@ def play(scenario: Scenario, every: int, faults: tuple[str, ...]) -> tuple[int, 
     return len(points), bad
 
 
-def _one(rig: Rig, fault: str, call: str, number: int) -> str:
+def _one(rig: Rig | storing.Rig, fault: str, call: str, number: int) -> str:
     """A point that hangs, or that the next one cannot be prepared after, is as wrong as any other."""
     try:
         return rig.play(fault, call, number)

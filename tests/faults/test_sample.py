@@ -8,7 +8,8 @@ import pytest
 
 from tests.e2e.conftest import _can_run as _can_run
 from tests.faults import crowd, run
-from tests.faults.points import FAULTS, SCENARIOS, Scenario
+from tests.faults.points import FAULTS, Scenario
+from tests.faults.run import SCENARIOS
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
