@@ -13,6 +13,7 @@ _LONGEST = [
     "secrets",
     "verify",
     "trace",
+    "images",
     "bad_days",
     "ways_back",
     "strangers",
