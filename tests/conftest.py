@@ -14,6 +14,7 @@ _LONGEST = [
     "secrets",
     "verify",
     "trace",
+    "images",
     "bad_days",
     "ways_back",
     "strangers",

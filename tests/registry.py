@@ -221,12 +221,18 @@ _ROUTES: tuple[tuple[str, Callable[..., None]], ...] = (
 )
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes in the middle of an answer is what some tests are about."""
+
+
 @contextlib.contextmanager
 def serving(fake: FakeRegistry) -> Iterator[FakeRegistry]:
     """The registry at `fake.url` while the block runs."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Of", (Handler,), {"fake": fake}))
-    server.daemon_threads = True
-    server.block_on_close = False
+    server = _Server(("127.0.0.1", 0), type("Of", (Handler,), {"fake": fake}))
     fake.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()

@@ -123,6 +123,16 @@ class Images:
             raise ChangedError("manifest", wanted)
         return manifests.parse(content, kind)
 
+    def child(self, repository: str, digest: str) -> Manifest:
+        """A manifest that an index names. Raises `GdkregError` where it is missing, which is damage."""
+        try:
+            return self.manifest(repository, digest)
+        except AnswerError as error:
+            if error.status != 404:
+                raise
+            why = "an index names it, and the registry has it no more"
+            raise GdkregError(f"manifest {digest} of {repository} is missing", why=why, fix="push the image again") from None
+
     def put_manifest(self, repository: str, reference: str, content: bytes, media_type: str) -> str:
         """The digest under which the registry keeps it."""
         path, headers = f"/v2/{repository}/manifests/{reference}", {"Content-Type": media_type}

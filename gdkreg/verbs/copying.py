@@ -121,7 +121,7 @@ def _tree(source: End, manifest: Manifest, depth: int = 0) -> Iterator[Manifest]
     if depth > _DEEPEST:
         raise GdkregError(f"{source} cannot be copied", why=f"its indexes lie more than {_DEEPEST} deep in each other")
     for child in {item.digest: item for item in manifest.manifests}.values():
-        yield from _tree(source, source.images.manifest(source.reference.repository, child.digest), depth + 1)
+        yield from _tree(source, source.images.child(source.reference.repository, child.digest), depth + 1)
     yield manifest
 
 

@@ -170,7 +170,7 @@ class Describer:
     def _child(self, child: Descriptor, depth: int, *, configured: bool) -> _Known:
         found = self._kept(child.digest, configured)
         if found is None:
-            found = self._of(self._images.manifest(self._repository, child.digest), depth, configured=configured)
+            found = self._of(self._images.child(self._repository, child.digest), depth, configured=configured)
         return found
 
     # one image, whole
@@ -180,7 +180,7 @@ class Describer:
         children = self._children(manifest)
         shown, name = manifest, ""
         if manifest.kind == "index" and (child := _choice(children, platform)) is not None:
-            shown, name = self._images.manifest(self._repository, child.digest), child.platform
+            shown, name = self._images.child(self._repository, child.digest), child.platform
         config = self._images.config(self._repository, shown) if _is_image(shown) else {}
         name = name or platform_of(config)
         if platform and not _is_for(name, platform):

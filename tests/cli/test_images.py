@@ -20,6 +20,7 @@ from gdkreg.cli.app import build
 from gdkreg.cli.options import _references
 from gdkreg.registry.images import Images
 from gdkreg.registry.manifests import OCI_INDEX, digest_of
+from gdkreg.report import images as report
 from gdkreg.report import out
 from tests import pushed
 from tests.fakes import FakeHost
@@ -121,11 +122,17 @@ def test_an_image_as_text(images: Images) -> None:
     assert "tags        2\n" in gdkreg("inspect", "a").stdout
 
 
-def test_what_a_stranger_wrote_is_harmless(fake: FakeRegistry, images: Images) -> None:
+def test_what_a_stranger_wrote_is_harmless(fake: FakeRegistry, images: Images, capsys: pytest.CaptureFixture[str]) -> None:
     pushed.image(images, "a", "1", Labels={"evil\x1b[2J": "\x07\u202e"}, Env=["X=\x9b1m"], Cmd=["\x1b]0;title\x07"])
     fake.of("b\x1b[2Jb")
     fake.of("a").tags["evil\x1b[31m"] = fake.of("a").tags["1"]
+    odd = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [], "annotations": {"a": "\x9b1m\u202e"}}
+    images.put_manifest("a", "odd", json.dumps(odd, ensure_ascii=False).encode(), OCI_INDEX)
+    report.table(("A",), [["\x1b[2J"]])
+    assert capsys.readouterr().out == "A\n\\x1b[2J\n"
     for command in (
+        ["manifest", "a:odd"],
+        ["inspect", "a:odd"],
         ["inspect", "a:1"],
         ["catalog"],
         ["tags", "a"],

@@ -91,7 +91,11 @@ def test_a_tag_that_cannot_be_read_is_told_and_hides_no_other(fake: FakeRegistry
     assert not found["good"].problem
     del fake.of("a").manifests[good["digest"]]
     broken = {item.tag: item for item in browsing.described(images, "a")}["half"]
-    assert "answered 404" in broken.problem
+    assert broken.problem == f"manifest {good['digest']} of a is missing"
+    half = parse("a:half")
+    with pytest.raises(GdkregError, match="is missing") as error, browsing.suggesting(images, half):
+        browsing.inspect(images, half)
+    assert error.value.fix == "push the image again"
     config = images.manifest("a", pushed.image(images, "a", "config")["digest"]).config
     assert config is not None
     fake.blobs[config.digest] = b"changed"

@@ -141,7 +141,7 @@ def secure(tmp_path: Path) -> Iterator[FakeRegistry]:
     server.server_close()
 
 
-def test_whom_it_trusts(secure: FakeRegistry, tmp_path: Path) -> None:
+def test_whom_it_trusts(secure: FakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for good in (Trust((tmp_path / "crt",), system=False), Trust((tmp_path / "crt",)), Trust(checked=False)):
         assert Client(secure.url, good, HINTS).request("GET", "/v2/").status == 200
     (tmp_path / "other").write_bytes(x509.self_signed(x509.new_tls_key(), "127.0.0.1", ("127.0.0.1",), 9).certificate)
@@ -150,6 +150,10 @@ def test_whom_it_trusts(secure: FakeRegistry, tmp_path: Path) -> None:
             Client(secure.url, bad, HINTS).request("GET", "/v2/")
         assert error.value.fix == "trust it"
         assert "certificate verify failed" in error.value.why
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "crt"))
+    assert Client(secure.url, Trust(), HINTS).request("GET", "/v2/").status == 200
+    with pytest.raises(GdkregError, match="is not trusted"):  # the own registry is known by its own certificate alone
+        Client(secure.url, Trust((tmp_path / "other",), system=False), HINTS).request("GET", "/v2/")
     for missing in ("gone", "key"):
         with pytest.raises(GdkregError, match=f"{missing} cannot be read"):
             Client(secure.url, Trust((tmp_path / missing,), system=False), HINTS).request("GET", "/v2/")
