@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.e2e.box import Box
 from tests.unit.storage.trees import Registry
 
 Report = Callable[[str, float, float, str, str], None]
@@ -19,6 +20,16 @@ REPOSITORIES = 1000
 PEAK = 150  # MB
 ROUNDS = 3
 CONFIG = "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {storage}}}}}\n"
+GDK_YML = "registry: {enabled: true, listen_address: 127.0.0.1, host: registry.test, runtime: process}\n"
+# What forks it has to be small: a child's peak begins with its parent's.
+MEASURED = """
+import resource, subprocess, sys, time
+begin = time.perf_counter()
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+taken = time.perf_counter() - begin
+print(taken, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(code)
+"""
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
@@ -40,13 +51,12 @@ def fill(registry: Registry, numbers: range) -> None:
             registry.blob(name, f"loose {number} {loose}".encode())
 
 
-def ours(storage: Path, work: str) -> tuple[float, int]:
-    """Seconds of the whole program, and its peak in MB."""
-    begin = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "tests.bench.collect", str(storage), work], capture_output=True, text=True)
-    taken = time.perf_counter() - begin
-    assert done.returncode == 0, done
-    return taken, int(done.stdout.split()[1])
+def ours(box: Box, *words: str) -> tuple[float, int]:
+    """Seconds of one gdkreg command, from its start to its end, and its peak in MB."""
+    done = box.run(sys.executable, "-S", "-c", MEASURED, "gdkreg", *words, timeout=600)
+    assert done.code == 0, done
+    taken, peak = done.err.splitlines()[-1].split()
+    return float(taken), int(peak) // 1024
 
 
 def theirs(storage: Path, *options: str) -> float:
@@ -61,21 +71,26 @@ def theirs(storage: Path, *options: str) -> float:
 
 def collection(report: Report) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        storage = Path(folder) / "storage"
-        registry = Registry(storage)
-        fill(registry, range(REPOSITORIES // 2))
-        half = [ours(storage, "dry") for _ in range(ROUNDS + 1)]
-        fill(registry, range(REPOSITORIES // 2, REPOSITORIES))
-        dry(storage, half, report)
-        real(storage, report)
+        box = Box(Path(folder) / "box", engine=False)
+        try:
+            (box.root / "gdk.yml").write_text(GDK_YML)
+            box.ok("reconfigure", "--yes")
+            registry = Registry(box.root / "registry/storage")
+            fill(registry, range(REPOSITORIES // 2))
+            half = [ours(box, "gc", "--dry-run", "--json") for _ in range(ROUNDS + 1)]
+            fill(registry, range(REPOSITORIES // 2, REPOSITORIES))
+            dry(box, half, report)
+            real(box, report)
+        finally:
+            box.close()
 
 
-def dry(storage: Path, half: list[tuple[float, int]], report: Report) -> None:
+def dry(box: Box, half: list[tuple[float, int]], report: Report) -> None:
     plans, uses, floors = [], [], []
     for _ in range(ROUNDS + 1):
-        floors.append(theirs(storage, "--dry-run"))
-        plans.append(ours(storage, "dry"))
-        uses.append(ours(storage, "usage"))
+        floors.append(theirs(box.root / "registry/storage", "--dry-run"))
+        plans.append(ours(box, "gc", "--dry-run", "--json"))
+        uses.append(ours(box, "usage"))
     floor = min(floors)
     for name, found in (("gc --dry-run", plans), ("usage", uses)):
         best = min(found)[0]
@@ -89,16 +104,16 @@ def dry(storage: Path, half: list[tuple[float, int]], report: Report) -> None:
     report("its peak memory, 100,000 blobs / 50,000", more, 2.4, "x", f"{plans[0][1]} MB, {half[0][1]} MB")
 
 
-def real(storage: Path, report: Report) -> None:
+def real(box: Box, report: Report) -> None:
     """Ours is given back after each round; theirs works on a copy of links."""
-    moves, floors = [], []
+    storage, moves, floors = box.root / "registry/storage", [], []
     for _ in range(ROUNDS - 1):
         copy = storage.parent / "copy"
         subprocess.run(["cp", "-al", str(storage), str(copy)], check=True)
         floors.append(theirs(copy))
         shutil.rmtree(copy)
-        moves.append(ours(storage, "move"))
-        ours(storage, "restore")
+        moves.append(ours(box, "gc", "--yes"))
+        box.ok("gc", "restore", "--yes")
     best, floor = min(moves)[0], min(floors)
     report("gc, 100,000 blobs / garbage-collect", best / floor, 1, "x", f"{best:.2f} s against {floor:.2f} s")
     report("peak memory of gc", max(peak for _, peak in moves), PEAK, "MB", "")

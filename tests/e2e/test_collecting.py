@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -280,3 +282,35 @@ def test_the_trash_outlives_down_and_is_told_of(up: Box, images: dict[str, str])
     up.ok("up", "--yes")
     up.ok("gc", "restore", "--yes")
     assert tags(up, "other") == {"a", "b"}
+
+
+def test_a_push_that_races_with_gc_is_whole_or_refused(up: Box, images: dict[str, str]) -> None:
+    """The layers are ones that are just being collected: what a registry remembers of them must not count."""
+    del images
+    complete: list[str] = []
+    ended = threading.Event()
+
+    def pushing(worker: int) -> None:
+        number = 0
+        while not ended.is_set():
+            number += 1
+            name = f"race{worker}x{number}"
+            with contextlib.suppress(AssertionError):  # refused
+                push(up, {"name": name, "repository": "group/race", "tags": [name], "layers": ["base", f"shared {worker}"]})
+                complete.append(name)
+            up.gdkreg("rm", f"group/race:{name}", "--yes") if number % 2 else None
+
+    workers = [threading.Thread(target=pushing, args=(worker,)) for worker in range(2)]
+    for worker in workers:
+        worker.start()
+    for _ in range(4):
+        up.gdkreg("gc", "--untagged", "--yes")
+    ended.set()
+    for worker in workers:
+        worker.join()
+    there = tags(up, "group/race") if "group/race" in up.ok("catalog").out.split() else set()
+    assert complete
+    for name in there:
+        assert pulls(up, f"group/race:{name}"), name
+    assert {name for name in complete if int(name.partition("x")[2]) % 2 == 0} <= there
+    up.ok("rm", "group/race", "--yes")
