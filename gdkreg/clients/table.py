@@ -165,6 +165,8 @@ def export(client: Client, settings: Settings) -> str:
 
 def trusting(client: Client | None, settings: Settings, system: System, reference: str = "") -> str:
     """The command after which a client trusts registry_host.crt. `reference`: the image that it was asked for, where known."""
+    if not settings.registry.self_signed:  # there is no certificate that anybody could trust
+        return "gdkreg config set registry.self_signed true; gdkreg up"
     if client is None or client.trust == "certs.d":
         return "gdkreg trust-docker-registry"
     if client.trust == "builder":

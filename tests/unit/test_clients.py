@@ -107,6 +107,11 @@ def test_every_row_can_be_asked_and_trusts_by_something(fake: FakeHost) -> None:
     crane = table.BY_NAME["crane"]
     assert table.trusting(crane, settings, "darwin").startswith("security add-trusted-cert"), "Go asks the keychain there"
     assert table.trusting(crane, settings, "linux") == f"export SSL_CERT_FILE={ROOT}/registry_host.crt"
+    fake.put(ROOT / "gdk.yml", "registry: {enabled: true, host: registry.test}")
+    plain = configuration.load(ROOT, fake)
+    assert {table.trusting(row, plain, "linux") for row in table.CLIENTS} == {
+        "gdkreg config set registry.self_signed true; gdkreg up"
+    }, "there is no certificate to trust"
 
 
 @pytest.mark.parametrize(
