@@ -173,7 +173,7 @@ RULES = (
     ),
     _rule(
         "connection refused",
-        r"connection refused|no route to host|couldn.t connect to server",
+        r"connection refused|no route to host|could(?:n.t| not) connect to server",
         "nothing listens at the registry's address",
         "gdkreg start registry",
     ),
@@ -192,7 +192,7 @@ RULES = (
     _rule(
         "read-only",
         rf"\bunsupported(?:: The operation|\s*$)|operation is unsupported|405 Method Not Allowed|{_STATUS}405\b"
-        r"|StatusCode: 405|parsing HTTP 405",
+        r"|StatusCode: 405|parsing HTTP 405|unknown: Method not allowed",
         "the registry is read-only, as while gdkreg gc collects; or deletes nothing; or is a pull-through cache",
         _read_only,
     ),

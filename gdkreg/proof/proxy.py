@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import re
 import ssl
@@ -141,8 +142,22 @@ def _number(text: str, base: int) -> int:
     return int(text, base)
 
 
+_MIDDLE, _BEFORE = "in the middle of its request", "before it had the whole answer"
+
+
 class _GoneError(Exception):
     """The client went away; not to be taken for the registry's end."""
+
+
+@contextlib.contextmanager
+def _of_the_client(what: str) -> Iterator[None]:
+    """What goes wrong on the client's side of the proxy."""
+    try:
+        yield
+    except TimeoutError:
+        raise
+    except OSError:
+        raise _GoneError(f"the client went away {what}") from None
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -240,16 +255,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _read(self, size: int) -> memoryview:
         """At most so many bytes; they stay until the next call."""
-        count = self.rfile.readinto(self._buffer[:size])
+        with _of_the_client(_MIDDLE):
+            count = self.rfile.readinto(self._buffer[:size])
         if not count:
-            raise _GoneError("the client went away in the middle of its request")
+            raise _GoneError(f"the client went away {_MIDDLE}")
         self._sent += count
         return self._buffer[:count]
 
     def _line(self) -> bytes:
-        line = self.rfile.readline(_LONGEST_LINE)
+        with _of_the_client(_MIDDLE):
+            line = self.rfile.readline(_LONGEST_LINE)
         if not line:  # or a cut-off upload would pass for a whole one
-            raise _GoneError("the client went away in the middle of its request")
+            raise _GoneError(f"the client went away {_MIDDLE}")
         if not line.endswith(b"\n"):
             raise ValueError(f"a line between chunks has more than {_LONGEST_LINE} bytes, or is cut off")
         return line
@@ -264,20 +281,23 @@ class _Handler(BaseHTTPRequestHandler):
         bodiless = self.command == "HEAD" or answer.status in {204, 304}
         if length is None and not bodiless:
             self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
+        with _of_the_client(_BEFORE):
+            self.end_headers()
         kept = b""
         while not bodiless and (size := answer.readinto(self._buffer)):
             piece = self._buffer[:size]
             self._received += size
             if len(kept) < keep:
                 kept += piece[: keep - len(kept)]
-            if length is None:
-                self.wfile.write(b"%x\r\n" % size)
-            self.wfile.write(piece)
-            if length is None:
-                self.wfile.write(b"\r\n")
+            with _of_the_client(_BEFORE):
+                if length is None:
+                    self.wfile.write(b"%x\r\n" % size)
+                self.wfile.write(piece)
+                if length is None:
+                    self.wfile.write(b"\r\n")
         if length is None and not bodiless:
-            self.wfile.write(b"0\r\n\r\n")
+            with _of_the_client(_BEFORE):
+                self.wfile.write(b"0\r\n\r\n")
         return kept
 
     def _rewritten(self, name: str, value: str) -> str:

@@ -109,7 +109,9 @@ def test_a_client_that_goes_away(box: Box, head: str) -> None:
     )
     begin = time.monotonic()
     result = trace(box, "python3", "-c", script + "import time; time.sleep(1)")
-    assert "the client went away in the middle of its request" in result.out
+    # The registry may refuse the path before it has read the body; then it is the answer that nobody waits for.
+    assert "the client went away in the middle of its request" in result.out or "went away before it had" in result.out
+    assert "did not answer" not in result.out
     assert time.monotonic() - begin < 15
 
 

@@ -115,6 +115,7 @@ done
 
     def _takes_pushes(self) -> str:
         if self.scenario.command[0] == "readonly":
+            self.box.ok("start")  # it may have died between stopping and starting, as any restart
             self.box.ok("readonly", "off")
         try:
             push(self.box, {"name": "late", "repository": "late", "tags": [f"t{os.getpid()}"], "layers": ["base", "late"]})

@@ -53,7 +53,10 @@ TEXTS = {
     ],
     "unknown authority": ["Error response from daemon: " + GO + "x509: certificate signed by unknown authority"],
     "no such host": ["Error response from daemon: " + GO + "dial tcp: lookup registry.test on 10.0.0.1:53: no such host"],
-    "connection refused": ["Error response from daemon: " + GO + "dial tcp 172.16.123.1:5000: connect: connection refused"],
+    "connection refused": [
+        "curl: (7) Failed to connect to registry.test port 5000 after 7 ms: Could not connect to server",  # of Debian 13
+        "Error response from daemon: " + GO + "dial tcp 172.16.123.1:5000: connect: connection refused",
+    ],
     "no answer": [  # (text)
         GO + "net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)",
         GO + "net/http: TLS handshake timeout",
@@ -110,6 +113,9 @@ TEXTS = {
     "read-only": [
         "error parsing HTTP 405 response body: invalid character",
         "HTTP/2 405",
+        'time="2026-11-21T21:26:20Z" level=fatal msg="writing manifest: uploading manifest new to registry.test:5000/group/app: '
+        'StatusCode: 405, Method not allowed\\n"',
+        "unknown: Method not allowed",  # docker 26, of Debian 13
         "unsupported: The operation is unsupported.",
         "unsupported",
     ],

@@ -154,5 +154,5 @@ def test_uploads_are_judged_by_when_they_began(registry: Registry, untagged: boo
     registry.upload("app", "unreadable", "yesterday")
     found = collect(registry, untagged=untagged)
     assert [upload.id for _, upload in found.uploads] == ["old"]
-    later = unused.collectable(reader.read(registry.tree), untagged=untagged, now=NOW + 7300)
+    later = unused.collectable(reader.read(registry.tree), untagged=untagged, now=time.time() + 7300)
     assert {upload.id for _, upload in later.uploads} == {"old", "young", "cancelled", "unreadable"}
