@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gdkreg.verbs.collecting import gc
+    from gdkreg.verbs.deleting import cleanup, rm
     from gdkreg.verbs.machine import down, reconfigure, undo, up
     from gdkreg.verbs.root import open_root
     from gdkreg.verbs.running import restart, start, stop
 
 _PLACES = {
+    "collecting": ("gc",),
+    "deleting": ("cleanup", "rm"),
     "machine": ("reconfigure", "up", "down", "undo"),
     "root": ("open_root",),
     "running": ("start", "restart", "stop"),
 }
-__all__ = ["down", "open_root", "reconfigure", "restart", "start", "stop", "undo", "up"]
+__all__ = ["cleanup", "down", "gc", "open_root", "reconfigure", "restart", "rm", "start", "stop", "undo", "up"]
 
 
 def __getattr__(name: str) -> Any:
