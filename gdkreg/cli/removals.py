@@ -57,13 +57,13 @@ def cleanup(
     Example: gdkreg cleanup group/app --keep 10 --older-than 30d --remove 'feature/.*' --retain 'v.*' --dry-run
     """
     from gdkreg.registry.policy import Policy
-    from gdkreg.verbs import deleting
+    from gdkreg.verbs import cleaning
 
     given = {"keep": keep, "older_than": older_than, "remove": remove, "retain": retain}
     said = {name: value for name, value in given.items() if value is not None}
     root = session.open_root(root_dir)
     listener = session.Terminal(yes=yes, quiet=json)
-    outcome = deleting.cleanup(
+    outcome = cleaning.cleanup(
         root, repositories or [], msgspec.convert(said, Policy) if said else None, listener, dry_run=dry_run
     )
     if not json:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -61,22 +63,42 @@ def gc(
     Example: gdkreg gc --untagged --dry-run
     """
     if context.invoked_subcommand is not None:
+        _of_the_subcommand(context, root_dir)
         return
-    from gdkreg.verbs import collecting, deleting
+    from gdkreg.verbs import cleaning, collecting
 
     root = session.open_root(root_dir)
-    if policy and root.settings.registry.cleanup.remove:
-        cleaned = deleting.cleanup(root, [], None, session.Terminal(yes=yes, quiet=json), dry_run=dry_run)
+    first: dict[str, object] = {}
+    without: dict[str, list[str]] = {}
+    if policy and cleaning.has_policy(root):
+        cleaned = cleaning.cleanup(root, [], None, session.Terminal(yes=yes, quiet=json), dry_run=dry_run)
+        first = {"cleanup": cleaned.as_data()}
+        without = cleaning.planned(cleaned)
         if not json:
-            session.told(cleaned, json=False, nothing="Nothing to clean up: the policy keeps every tag.")
+            session.shown(cleaned, nothing="Nothing to clean up: the policy keeps every tag.")
+    elif policy:
+        out.note("registry.cleanup.remove is not set in gdk.yml, so no tag goes")
     listener = session.Terminal(yes=yes, quiet=json)
     if engine == "registry":
         outcome = _by_registry(root, listener, untagged=untagged, plain=not (verify or stop), dry_run=dry_run)
     else:
-        outcome = collecting.gc(root, listener, untagged=untagged, verify=verify, stop=stop, dry_run=dry_run)
+        outcome = collecting.gc(root, listener, untagged=untagged, verify=verify, stop=stop, dry_run=dry_run, without=without)
         if not json:
             report.collected(outcome)
-    session.told(outcome, json=json, nothing="Nothing to do: every blob is in use.")
+    outcome.data |= first
+    nothing = "Nothing that can be taken safely." if outcome.data.get("held") else "Nothing to do: every blob is in use."
+    session.told(outcome, json=json, nothing=nothing)
+
+
+def _of_the_subcommand(context: typer.Context, root_dir: Path | None) -> None:
+    """`--root` may stand before it; of any other option nobody could tell which of the two is meant."""
+    sources = {name: context.get_parameter_source(name) for name in context.params if name != "root_dir"}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        name = context.invoked_subcommand
+        raise ConfigError(f"--{given[0].replace('_', '-')} stands before {name}", fix=f"gdkreg gc {name} and then its options")
+    if root_dir is not None:
+        os.environ["GDKREG_ROOT"] = str(root_dir.absolute())
 
 
 def _by_registry(root: Root, listener: session.Terminal, *, untagged: bool, plain: bool, dry_run: bool) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -108,6 +109,27 @@ def remove(path: Path) -> None:
         return
     except OSError as error:
         raise explain(error, Path(error.filename or path), "remove") from None
+
+
+def remove_empty(folder: Path) -> bool:
+    """Remove a folder in which nothing but folders is; False, and the rest stays, where something is. Raises `GdkregError`."""
+    try:
+        for place, _, _ in os.walk(folder, topdown=False):
+            with contextlib.suppress(FileNotFoundError):
+                os.rmdir(place)
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+            return False
+        raise explain(error, Path(error.filename or folder), "remove") from None
+    return True
+
+
+def unlink(path: Path) -> None:
+    """Remove a file that may be gone. Raises `GdkregError`."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise explain(error, path, "remove") from None
 
 
 def files(folder: str) -> Iterator[tuple[str, os.stat_result]]:

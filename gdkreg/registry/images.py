@@ -113,8 +113,8 @@ class Images:
     def manifest(self, repository: str, reference: str) -> Manifest:
         """A manifest by tag or digest, checked against the digest. Raises `ManifestError` for what is none."""
         path = f"/v2/{repository}/manifests/{reference}"
-        answer = self.client.request("GET", path, [pull(repository)], headers={"Accept": ACCEPT})
-        content = answer.data
+        answer = self.client.request("GET", path, [pull(repository)], headers={"Accept": ACCEPT}, stream=True)
+        content = _all(answer)
         told = answer.headers.get("Docker-Content-Digest", "")
         wanted = reference if ":" in reference else told if is_digest(told) else ""
         kind = answer.headers.get("Content-Type", "")
@@ -219,6 +219,18 @@ class Images:
         if not place:
             raise GdkregError("the registry named no place for an upload", why=f"it answered {answer.status}")
         return place
+
+
+def _all(answer: Response) -> bytes:
+    """A manifest's bytes; one that is longer than a registry may take is none."""
+    content = b""
+    while len(content) <= manifests.LONGEST and (piece := answer.read(1 << 20)):
+        content += piece
+    if len(content) > manifests.LONGEST:
+        answer.close()
+        raise manifests.ManifestError("this is not a manifest", why=f"it has more than {manifests.LONGEST} bytes")
+    answer.release_conn()
+    return content
 
 
 def matches(content: bytes, digest: str) -> bool:

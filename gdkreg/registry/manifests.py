@@ -134,9 +134,9 @@ def parse(content: bytes, media_type: str = "") -> Manifest:
     """
     try:
         wire = _DECODER.decode(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        _check_case(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ManifestError("this is not a manifest", why=str(error)) from None
-    _check_case(content)
     found = wire.media_type or media_type.partition(";")[0].strip() or _told_by_its_keys(wire)
     kind = KINDS.get(found)
     if kind is None:

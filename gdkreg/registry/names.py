@@ -18,7 +18,7 @@ REPOSITORY_GRAMMAR = (
 )
 TAG_GRAMMAR = "a tag is a letter, a digit or _, then up to 127 of these or . or -"
 DIGEST_GRAMMAR = "a digest is sha256: and 64 hexadecimal digits in lower case, or sha512: and 128"
-GRAMMAR = "a reference is REPOSITORY, REPOSITORY:TAG, REPOSITORY@DIGEST or REPOSITORY:TAG@DIGEST"
+GRAMMAR = "a reference is REPOSITORY, then :TAG, or @DIGEST, or both"
 
 _REPOSITORY = re.compile(rf"{COMPONENT}(?:/{COMPONENT})*")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")

@@ -79,11 +79,16 @@ def decide(candidates: Sequence[Candidate], policy: Policy, now: float, alive: C
     return [_decision(item, kept.get(item.tag, ""), policy) for item in candidates]
 
 
+def subject_of(tag: str) -> str:
+    """The digest of the image of which a tag lists the referrers; empty for any other tag."""
+    found = _OF_SUBJECT.fullmatch(tag)
+    return found[1].replace("-", ":", 1) if found else ""
+
+
 def _named(item: Candidate, policy: Policy, remove: Any, retain: Any, alive: Collection[str]) -> str:
     """Why the name alone keeps a tag; empty where it does not."""
-    about = _OF_SUBJECT.fullmatch(item.tag)
-    if about is not None and about[1].replace("-", ":", 1) in alive:
-        return f"it lists what refers to {about[1].replace('-', ':', 1)[:19]}…"
+    if (subject := subject_of(item.tag)) in alive:
+        return f"it lists what refers to {subject[:19]}…"
     if item.tag == "latest" and policy.remove != "latest":
         return "latest goes only by its own name"
     if not remove.fullmatch(item.tag):

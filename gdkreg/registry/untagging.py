@@ -16,7 +16,7 @@ import msgspec
 from gdkreg.errors import GdkregError
 from gdkreg.registry.answers import AnswerError
 from gdkreg.registry.images import Images, gather
-from gdkreg.registry.manifests import OCI_INDEX, Manifest
+from gdkreg.registry.manifests import OCI_INDEX, Manifest, ManifestError
 
 _MARK = "dev.gdkreg.untagged"  # an annotation of the manifest that a tag is put on
 _NOT_BY_NAME = {400, 405}  # DIGEST_INVALID of 2.8, and UNSUPPORTED
@@ -29,6 +29,7 @@ class Tagged(msgspec.Struct, frozen=True):
     tags: Mapping[str, str]
     manifests: Mapping[str, Manifest]
     parents: Mapping[str, frozenset[str]] = {}
+    unread: Mapping[str, str] = {}  # tags of which nobody can tell what they need, and why
 
 
 class Removal(msgspec.Struct, frozen=True):
@@ -54,11 +55,15 @@ class Removal(msgspec.Struct, frozen=True):
             return f"{short}… stays: {', '.join(self.others[:3])}{more} {'has' if len(self.others) == 1 else 'have'} it too"
         if self.parents:
             return f"{short}… stays: it is part of {self.parents[0][:19]}…"
+        if self.by == "tag":
+            return f"{short}… stays: another tag cannot be read, and may need it"
         return f"{short}…, {'its only tag' if len(self.tags) == 1 else f'all {len(self.tags)} tags of it'}"
 
 
 def look(images: Images, repository: str, parents: Mapping[str, frozenset[str]] | None = None) -> Tagged:
     """Reads every tag's manifest. `parents`: what the storage tells of indexes besides, by the digest of a child."""
+
+    unread: dict[str, str] = {}
 
     def read(tag: str) -> tuple[str, str, Manifest] | None:
         try:
@@ -68,7 +73,13 @@ def look(images: Images, repository: str, parents: Mapping[str, frozenset[str]] 
         except AnswerError as error:
             if error.status == 404:  # gone meanwhile, or a tag without its manifest, which holds nothing back
                 return None
-            raise
+            if error.status < 500:
+                raise
+            unread[tag] = error.what
+            return None
+        except ManifestError as error:
+            unread[tag] = error.why or error.what
+            return None
         return tag, told.digest if told else manifest.digest, manifest
 
     tags, found = {}, {}
@@ -76,7 +87,7 @@ def look(images: Images, repository: str, parents: Mapping[str, frozenset[str]] 
         if item is not None:
             tags[item[0]] = item[1]
             found[item[1]] = item[2]
-    return Tagged(repository, tags, found, parents or {})
+    return Tagged(repository, tags, found, parents or {}, unread)
 
 
 def removals(tagged: Tagged, tags: Iterable[str]) -> list[Removal]:
@@ -87,8 +98,10 @@ def removals(tagged: Tagged, tags: Iterable[str]) -> list[Removal]:
     standing: dict[str, set[str]] = {}
     for tag, digest in tagged.tags.items():
         standing.setdefault(digest, set()).add(tag)
-    by_child = _parents(tagged)
+    by_child = parents(tagged)
     gone = {digest for digest, names in going.items() if standing[digest] == set(names)}
+    if tagged.unread:
+        gone.clear()  # what cannot be read may need any of them
     while staying := {digest for digest in gone if by_child.get(digest, frozenset()) - gone}:
         gone -= staying  # and with them what they name in turn
     found = []
@@ -96,19 +109,33 @@ def removals(tagged: Tagged, tags: Iterable[str]) -> list[Removal]:
         if digest in gone:
             found.append(Removal(tagged.repository, tuple(names), digest, "digest"))
             continue
-        parents = tuple(sorted(by_child.get(digest, frozenset()) - gone))
+        needed = tuple(sorted(by_child.get(digest, frozenset()) - gone))
         others = tuple(sorted(standing[digest] - set(names)))
-        found += [Removal(tagged.repository, (name,), digest, "tag", others, parents) for name in names]
+        found += [Removal(tagged.repository, (name,), digest, "tag", others, needed) for name in names]
     return found
 
 
-def _parents(tagged: Tagged) -> dict[str, frozenset[str]]:
+def parents(tagged: Tagged) -> dict[str, frozenset[str]]:
     """By the digest of a child, the indexes that name it."""
     found = dict(tagged.parents)
     for digest, manifest in tagged.manifests.items():
         for child in manifest.manifests:
             found[child.digest] = found.get(child.digest, frozenset()) | {digest}
     return found
+
+
+def standing(images: Images, repository: str) -> dict[str, str]:
+    """The digest of every tag as it is now."""
+    found = gather(lambda tag: (tag, images.head(repository, tag)), images.tags(repository))
+    return {tag: item.digest for tag, item in found if item is not None}
+
+
+def again(removal: Removal, now: Mapping[str, str]) -> list[Removal]:
+    """The same on tags as they are now: a digest that somebody tagged since the plan loses only the tags that were told."""
+    others = tuple(sorted(tag for tag, digest in now.items() if digest == removal.digest and tag not in removal.tags))
+    if removal.by == "tag" or not others:
+        return [removal]
+    return [Removal(removal.repository, (tag,), removal.digest, "tag", others) for tag in removal.tags]
 
 
 def remove(images: Images, removal: Removal) -> str:
@@ -141,9 +168,12 @@ def over_a_marker(images: Images, repository: str, tag: str) -> None:
 def finish(images: Images, repository: str, tag: str) -> bool:
     """What a killed run left between its two steps: a tag on a marker goes. Any other is left as it is; False then."""
     now = images.head(repository, tag)
-    if now is None or not is_marker(images.manifest(repository, now.digest)):
-        return False
-    return images.delete(repository, now.digest)
+    return now is not None and half_gone(images, repository, now.digest) and images.delete(repository, now.digest)
+
+
+def half_gone(images: Images, repository: str, digest: str) -> bool:
+    """Whether this is the marker of a removal that broke off."""
+    return is_marker(images.manifest(repository, digest))
 
 
 def is_marker(manifest: Manifest) -> bool:

@@ -28,7 +28,6 @@ _PAST = {
     "login": "logged in:",
     "logout": "logged out",
     "hold": "read-only meanwhile",
-    "release": "takes writes as before",
     "untag": "untagged",
     "tag": "tagged again",
     "collect": "collected:",
@@ -62,6 +61,8 @@ def done(item: Item) -> list[str]:
         return [f"  {item.text}: skipped{', ' + item.detail if item.detail else ''}"]
     if isinstance(item.action, Control):
         action = item.action
+        if action.verb == "release":
+            return [f"{action.service}: {action.reason} {item.detail}".rstrip()]
         why = f": {action.reason}" if action.verb in {"stop", "remove"} and action.reason != "asked for" else ""
         return [f"{action.service} {_PAST[action.verb]}{why} {item.detail}".rstrip()]
     return [planned(item)]

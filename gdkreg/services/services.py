@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -164,15 +165,18 @@ class Services:
     def hold(self) -> list[Step]:
         """The registry, where it runs, read-only until `release`. Raises `GdkregError` where another one serves the same
         storage, or nobody can tell what runs."""
-        self._refuse_shared_storage()
-        if not self.runs("registry"):
-            if (runtime := self.registry.current()) is not None:
-                self._refuse_rival(runtime)
-            return []
-        return [_held("hold", "no push may come in between")]
+        self.refuse_others()
+        return [_held("hold", "no push may come in between")] if self.runs("registry") else []
 
-    def _refuse_shared_storage(self) -> None:
-        """Another root may have its storage at the same place, by a symlink: its registry would write meanwhile."""
+    def refuse_others(self) -> None:
+        """Raises `GdkregError` where another registry may write into this storage meanwhile: one of another root, whose storage
+        is a symlink to ours, GDK's own, or one that somebody started by hand at our place."""
+        if (runtime := self.registry.current()) is not None:
+            self._refuse_rival(runtime)
+        place_, ours = (self.settings.address, self.settings.registry.port), self.runs("registry")
+        found = network.can_bind(*place_)
+        if not ours and found is not None and found.errno == errno.EADDRINUSE:
+            raise place.taken(*place_, PORT, roots.others(self.settings.root, self._host))
         own = (self.settings.root / "registry/storage").resolve()
         for claim in roots.others(self.settings.root, self._host):
             if (Path(claim.path) / "registry/storage").resolve() == own and network.can_bind(claim.address, claim.port):
@@ -230,6 +234,8 @@ class Services:
             return ""
         if control.verb in {"start", "recreate", "release"}:
             return registry.start(host, registry.choose())
+        if control.service != "registry" or control.verb not in {"remove", "stop"}:
+            raise GdkregError(f"nothing here can {control.verb} {control.service}", fix="please report it")
         (registry.remove if control.verb == "remove" else registry.stop)(host)
         return ""
 

@@ -21,7 +21,12 @@ def read(tree: Tree, *, verify: bool = False, progress: damage.Progress | None =
     What is damaged is told in `problems`, and never raised.
     """
     graph = Graph(tree)
-    if not os.path.lexists(tree.path):
+    try:
+        os.lstat(tree.path)
+    except FileNotFoundError:
+        return graph  # nothing was pushed yet
+    except OSError as error:  # what nobody may look into is not empty
+        graph.problems.append(Problem("", f"cannot be read: {os.strerror(error.errno or 0)}", tree.path, "everything"))
         return graph
     _Reader(graph).read()
     graph.problems.sort(key=lambda problem: (problem.repository, problem.path, problem.what))

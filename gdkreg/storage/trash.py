@@ -130,12 +130,17 @@ def restore(place: Tree, run: Run) -> Restored:
                     _put_back(mover, name, place, source, found)
     except OSError as error:
         raise files.explain(error, Path(place.path, error.filename or ""), "give back") from None
-    if found.left:
+    if found.left or not tree.remove_empty(source):
         _mark(run, "done")
     else:
-        tree.remove(source)  # only empty folders are left; the state goes last
-        tree.remove(run.folder)
+        _forget(run)
     return found
+
+
+def _forget(run: Run) -> None:
+    """Our own state goes last; what somebody else put beside it stays."""
+    tree.unlink(run.folder / _STATE)
+    tree.remove_empty(run.folder)
 
 
 def _put_back(mover: tree.Mover, name: str, place: Tree, source: Path, found: Restored) -> None:
@@ -175,7 +180,7 @@ def empty(run: Run) -> None:
     """Delete a run for good. Raises `GdkregError`; to be called again then."""
     _mark(run, "emptying")
     tree.remove(run.folder / _TREE)  # before the state: without one a run would be given back
-    tree.remove(run.folder)
+    _forget(run)
 
 
 def finish(place: Tree, run: Run) -> None:
@@ -187,14 +192,34 @@ def finish(place: Tree, run: Run) -> None:
 
 
 def runs(folder: Path) -> list[Run]:
-    """Every run in the trash `folder`, oldest first. Raises `DamagedError` for a state that gdkreg did not write."""
+    """Every run in the trash `folder`, oldest first; what is no run, or a damaged one, is left alone: see `strange`."""
+    found = []
+    for name in _folders(folder):
+        with contextlib.suppress(DamagedError):
+            run = _load(folder / name)
+            found += [run] if run is not None else []
+    return sorted(found, key=lambda run: (run.told.made, run.name))
+
+
+def strange(folder: Path) -> list[DamagedError]:
+    """What stands in the way of reading a run."""
+    found = []
+    for name in _folders(folder):
+        try:
+            _load(folder / name)
+        except DamagedError as error:
+            found.append(error)
+    return found
+
+
+def _folders(folder: Path) -> list[str]:
     try:
-        names = [entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
     except FileNotFoundError:
         return []
     except OSError as error:
         raise files.explain(error, folder, "read") from None
-    return sorted((_load(folder / name) for name in names), key=lambda run: (run.told.made, run.name))
 
 
 def expired(folder: Path, days: float, now: float) -> list[Run]:
@@ -202,10 +227,11 @@ def expired(folder: Path, days: float, now: float) -> list[Run]:
     return [run for run in runs(folder) if run.told.state == "done" and now - run.told.made > days * 86400]
 
 
-def _load(folder: Path) -> Run:
+def _load(folder: Path) -> Run | None:
+    """None for a folder that is no run: only one that has our state, or nothing at all as yet, is one."""
     content = files.read_own(folder / _STATE, folder.parent, _LONGEST)
     if content is None:
-        return Run(folder, Told("moving"))  # killed before its first step
+        return None if any(tree.files(str(folder))) else Run(folder, Told("moving"))  # killed before its first step
     try:
         return Run(folder, msgspec.json.decode(content, type=Told))
     except msgspec.MsgspecError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
 import msgspec
@@ -132,6 +132,17 @@ def freed_by(graph: Graph, repository: str, tags: Iterable[str] | None) -> Freed
         before = unused.used(graph, [found], untagged=untagged) - elsewhere
         freed.append(_size(graph, before - unused.used(graph, after, untagged=untagged)))
     return Freed(*freed)
+
+
+def without(graph: Graph, tags: Mapping[str, Sequence[str]]) -> Graph:
+    """The graph as it is once these tags are removed."""
+    if not any(tags.values()):
+        return graph
+    left = {
+        name: _without(found, set(tags[name])) if tags.get(name) and not found.held else found
+        for name, found in graph.repositories.items()
+    }
+    return msgspec.structs.replace(graph, repositories=left)
 
 
 def _without(repository: Repository, tags: set[str]) -> Repository:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gdkreg.verbs.cleaning import cleanup
     from gdkreg.verbs.collecting import gc
-    from gdkreg.verbs.deleting import cleanup, rm
+    from gdkreg.verbs.deleting import rm
     from gdkreg.verbs.machine import down, reconfigure, undo, up
     from gdkreg.verbs.root import open_root
     from gdkreg.verbs.running import restart, start, stop
 
 _PLACES = {
     "collecting": ("gc",),
-    "deleting": ("cleanup", "rm"),
+    "cleaning": ("cleanup",),
+    "deleting": ("rm",),
     "machine": ("reconfigure", "up", "down", "undo"),
     "root": ("open_root",),
     "running": ("start", "restart", "stop"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,7 +17,7 @@ from gdkreg.plan.preview import Preview
 from gdkreg.services import holding
 from gdkreg.services.holding import Mark
 from gdkreg.services.tracing import refuse_while_traced
-from gdkreg.storage import reader, trash
+from gdkreg.storage import reader, trash, usage
 from gdkreg.storage.layout import Tree
 from gdkreg.storage.unused import Collection, collectable, narrowed
 from gdkreg.units import counted, size
@@ -35,17 +35,19 @@ def gc(
     verify: bool = False,
     stop: bool = False,
     dry_run: bool = False,
+    without: Mapping[str, Sequence[str]] | None = None,
 ) -> Outcome:
     """Move what nothing refers to into `registry/trash/RUN`; with `untagged` also manifests that no tag leads to.
 
-    `verify` reads every byte first; `stop` stops the registry meanwhile, which is else read-only.
+    `verify` reads every byte first; `stop` stops the registry meanwhile, which is else read-only. `without` are tags, by
+    repository, that a dry run takes for removed.
     """
     place, now, name = storing.tree(root), time.time(), storing.new_run(root)
     found: list[Collection] = []
 
     def look() -> Collection:
         listener.working("reading what refers to what")
-        graph = reader.read(place, verify=verify, progress=hashed(listener))
+        graph = usage.without(reader.read(place, verify=verify, progress=hashed(listener)), without or {})
         return collectable(graph, untagged=untagged, now=now)
 
     def plan(_: Preview) -> list[Step]:
@@ -68,12 +70,14 @@ def gc(
         found[:] = [collection]
         return f"{_told(collection)} → registry/trash/{name}"
 
-    outcome = carry_out(root, "gc", plan, {"collect": collect}, listener, run=name, dry_run=dry_run)
+    controls = {"collect": collect, "empty": lambda control: _delete(root, control)}
+    outcome = carry_out(root, "gc", plan, controls, listener, run=name, dry_run=dry_run)
     collection = found[0]
     outcome.data |= {"run": name if collection.places else "", **_data(collection)}
     outcome.notes += [f"! {item.repository or 'the storage'}: {item.what} ({item.path})" for item in collection.held]
     if collection.held:
-        outcome.notes.append("What that could make look unused was left where it is.")
+        outcome.notes.append("What that could make look unused is left where it is.")
+    outcome.notes += [f"! {problem.what}: {problem.why}" for problem in trash.strange(storing.trash(root))]
     if collection.places and not dry_run:
         outcome.next = f"gdkreg gc restore takes it back, for {root.settings.registry.trash_days} days; gdkreg gc empty frees it"
     return outcome
@@ -117,11 +121,25 @@ def restore(root: Root, name: str = "", listener: Listener = SILENT, *, dry_run:
     def plan(_: Preview) -> list[Step]:
         refuse_while_traced(root.path, root.host)
         runs = trash.runs(storing.trash(root))
-        run = _named(runs, name) if runs or name else None
-        return [_restored(run)] if run else []
+        whole = any(run.told.state == "done" for run in runs)
+        return [_restored(_named(runs, name))] if name or whole else []
 
     controls = {"restore": lambda control: put_back(root, control)}
-    return carry_out(root, "gc restore", plan, controls, listener, run="", dry_run=dry_run)
+    outcome = carry_out(root, "gc restore", plan, controls, listener, run="", dry_run=dry_run)
+    if not dry_run:
+        outcome.notes += [f"still in the trash: gdkreg gc restore {run.name}  ({_of(run)})" for run in runs(root)]
+    return outcome
+
+
+def runs(root: Root) -> list[trash.Run]:
+    """What can be restored, the oldest first."""
+    return [run for run in trash.runs(storing.trash(root)) if run.told.state == "done"]
+
+
+def _of(run: trash.Run) -> str:
+    moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.told.made))
+    what = f"repository {run.told.whole}" if run.told.whole else f"{counted(run.told.blobs, 'blob')}, {size(run.told.bytes)}"
+    return f"{what}, of {moment}"
 
 
 def put_back(root: Root, control: Control) -> str:
@@ -134,8 +152,7 @@ def put_back(root: Root, control: Control) -> str:
 
 
 def _restored(run: trash.Run, undoes: str = "") -> Step:
-    told = run.told
-    reason = f"{counted(told.blobs, 'blob')}, {size(told.bytes)}, of {time.strftime('%Y-%m-%d %H:%M', time.localtime(told.made))}"
+    reason = _of(run)
     return Step("storage", Control(service=run.name, verb="restore", reason=reason), undoes=undoes)
 
 
@@ -154,11 +171,12 @@ def empty(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> 
     def plan(_: Preview) -> list[Step]:
         return _emptied(trash.runs(storing.trash(root)), "asked for")
 
-    def delete(control: Control) -> str:
-        trash.empty(_named(trash.runs(storing.trash(root)), control.service))
-        return ""
+    return carry_out(root, "gc empty", plan, {"empty": lambda control: _delete(root, control)}, listener, run="", dry_run=dry_run)
 
-    return carry_out(root, "gc empty", plan, {"empty": delete}, listener, run="", dry_run=dry_run)
+
+def _delete(root: Root, control: Control) -> str:
+    trash.empty(_named(trash.runs(storing.trash(root)), control.service))
+    return ""
 
 
 def _emptied(runs: Sequence[trash.Run], reason: str) -> list[Step]:
@@ -174,6 +192,7 @@ def around(root: Root, steps: list[Step], *, stop: bool) -> list[Step]:
     if not stop:
         held = services.hold()
         return [*held, *steps, *(services.release() if held else [])]
+    services.refuse_others()
     stopped = services.stop(["registry"], "nothing may be read or written meanwhile")
     again = Control(service="registry", verb="start", reason="it ran before", before="stopped", after="running")
     return [*stopped, *steps, *([Step("registry", again)] if stopped else [])]
@@ -192,18 +211,24 @@ def carry_out(
     """A failure, or Ctrl-C, is put right at once; what is killed, by the next command."""
     work = Work(root, command, listener)
     services = root.services(root.set_up())
+    ran: list[bool] = []
+
+    def planned(preview: Preview) -> list[Step]:
+        steps = plan(preview)
+        ran[:] = [any(getattr(step.action, "verb", "") in {"hold", "stop"} for step in steps)]
+        return steps
 
     def marked(control: Control) -> str:
         """Before the first step that something has to be put right after."""
         if holding.found(root.path, root.host) is None:
-            holding.begin(root.path, root.host, Mark(command, run, services.runs("registry")))
+            holding.begin(root.path, root.host, Mark(command, run, ran[0]))
         if control.verb in controls:
             return controls[control.verb](control)
         return services.perform(control, root.host, listener.progress)
 
     work.controls |= dict.fromkeys((*controls, "hold", "stop"), marked)
     try:
-        return work.carry_out(plan, dry_run=dry_run, finish=lambda _: holding.end(root.path, root.host))
+        return work.carry_out(planned, dry_run=dry_run, finish=lambda _: holding.end(root.path, root.host))
     except BaseException:  # Ctrl-C too
         if not dry_run and holding.found(root.path, root.host) is not None:
             with contextlib.suppress(GdkregError):  # then the next command does it

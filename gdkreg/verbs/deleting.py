@@ -1,36 +1,69 @@
-"""rm and cleanup: tags go, and nothing else; what they leave behind, `gc` collects."""
+"""rm: tags go, and nothing else; what they leave behind, `gc` collects."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from gdkreg.config.effective import Settings
 from gdkreg.errors import ConfigError, GdkregError
-from gdkreg.plan.actions import Control, Step
+from gdkreg.plan.actions import Action, Control, Leave, Step
 from gdkreg.plan.outcome import Listener, Outcome
 from gdkreg.plan.preview import Preview
-from gdkreg.registry import policy as policies
 from gdkreg.registry import untagging
 from gdkreg.registry.answers import AnswerError
-from gdkreg.registry.images import Images, gather
+from gdkreg.registry.images import Images
 from gdkreg.registry.names import Reference, parse
-from gdkreg.registry.policy import Candidate, Decision, Policy
 from gdkreg.registry.remote import AskPassword, connect
 from gdkreg.registry.untagging import Removal, Tagged
 from gdkreg.storage import usage
 from gdkreg.storage.graph import Graph
+from gdkreg.units import size
 from gdkreg.verbs import storing, untagged
-from gdkreg.verbs.describing import NEVER, Describer, moment
 from gdkreg.verbs.dropping import drop
 from gdkreg.verbs.root import Root
 from gdkreg.verbs.untagged import Mark
 from gdkreg.verbs.work import SILENT, Work
 
 NOTHING = f"sha256:{'0' * 64}"  # a digest that no manifest has
-_NO_TIME = NEVER.replace(year=2)  # Go's zero time is in the year 1
+_TOLD = 20  # removals of which each one's bytes are worked out
+_STALE = 1.0  # seconds after which tags are looked at again before a digest goes
+
+
+class Place(msgspec.Struct, frozen=True):
+    """The registry to remove from, and what its folder tells; None where the images lie elsewhere."""
+
+    images: Images
+    graph: Graph | None
+
+    def look(self, repository: str) -> Tagged:
+        """Raises `GdkregError` where there is no such repository."""
+        try:
+            return untagging.look(self.images, repository, self._parents(repository))
+        except AnswerError as error:
+            if error.status == 404:
+                raise GdkregError(f"there is no repository {repository}", fix="gdkreg catalog") from None
+            raise
+
+    def _parents(self, repository: str) -> dict[str, frozenset[str]]:
+        """The indexes that the folder holds, those without a tag too, by the digest of a child."""
+        found: dict[str, frozenset[str]] = {}
+        known = self.graph.repositories.get(repository) if self.graph else None
+        for digest in known.revisions if known else ():
+            node = self.graph.manifests.get(digest) if self.graph else None
+            for child in node.children if node else ():
+                found[child] = found.get(child, frozenset()) | {digest}
+        return found
+
+    def freed(self, removals: Iterable[Removal]) -> int:
+        """The bytes that a later collection frees, as far as the storage tells; without what several repositories share."""
+        tags: dict[str, list[str]] = {}
+        for removal in removals:
+            tags.setdefault(removal.repository, []).extend(removal.tags)
+        known = self.graph.repositories if self.graph else {}
+        return sum(usage.freed_by(self.graph, name, names).plain for name, names in tags.items() if self.graph and name in known)
 
 
 def rm(
@@ -52,45 +85,14 @@ def rm(
             raise ConfigError("rm takes tags or whole repositories, not both at once", fix=f"gdkreg rm {' '.join(whole)}")
         return drop(root, whole, listener, dry_run=dry_run)
     with connect(settings, root.host, user=user, ask=ask) as images:
-        for name in dict.fromkeys(item.repository for item in wanted):
-            images.delete(name, NOTHING)  # who may not delete there is refused before the first change
-        graph = storing.graph_of(root)
-        known = _known(graph)
-        return _carry_out(root, "rm", lambda: _wanted(images, wanted, known), images, graph, listener, dry_run=dry_run)
+        place = Place(images, storing.graph_of(root))
 
+        def find() -> tuple[list[Removal], list[Leave]]:
+            if user:
+                _refuse_ungranted(images, wanted)
+            return _wanted(place, wanted), []
 
-def cleanup(
-    root: Root,
-    repositories: Sequence[str],
-    policy: Policy | None,
-    listener: Listener = SILENT,
-    *,
-    dry_run: bool = False,
-) -> Outcome:
-    """Take away what a policy lets go, of these repositories or of all; without `policy` that of gdk.yml."""
-    settings = root.set_up()
-    chosen = policy or _of_gdk_yml(root)
-    policies.check(chosen)
-    wanted = [parse(name, authority=settings.authority) for name in repositories]
-    if named := next((item for item in wanted if item.name), None):
-        raise ConfigError(f"cleanup takes repositories, not {named}", fix=f"gdkreg rm {named}")
-    refuse_where_nothing_goes(settings)
-    with connect(settings, root.host) as images:
-        graph = storing.graph_of(root)
-        known, decisions = _known(graph), dict[str, list[Decision]]()
-
-        def find() -> list[Removal]:
-            found = []
-            for name in [item.repository for item in wanted] or list(images.catalog()):
-                tagged = _look(images, name, known)
-                decisions[name] = _decide(images, tagged, chosen)
-                found += untagging.removals(tagged, [item.tag for item in decisions[name] if item.removed])
-            return found
-
-        outcome = _carry_out(root, "cleanup", find, images, graph, listener, dry_run=dry_run)
-    outcome.data["policy"] = msgspec.to_builtins(chosen)
-    outcome.data["decisions"] = {name: msgspec.to_builtins(found) for name, found in decisions.items()}
-    return outcome
+        return carry_out(root, "rm", find, place, listener, dry_run=dry_run)
 
 
 def refuse_where_nothing_goes(settings: Settings) -> None:
@@ -109,39 +111,25 @@ def refuse_where_nothing_goes(settings: Settings) -> None:
         )
 
 
-# what goes
+def _refuse_ungranted(images: Images, wanted: Sequence[Reference]) -> None:
+    """Who may not delete somewhere is refused before the first change."""
+    for name in dict.fromkeys(item.repository for item in wanted):
+        try:
+            images.delete(name, NOTHING)
+        except AnswerError as error:
+            if error.status != 405:  # what is read-only now may be so only until this begins
+                raise
 
 
-def _known(graph: Graph | None) -> Mapping[str, Mapping[str, frozenset[str]]]:
-    """By repository, the indexes that its folder holds by a child's digest: those without a tag too."""
-    found: dict[str, dict[str, frozenset[str]]] = {}
-    for name, repository in graph.repositories.items() if graph else ():
-        for digest in repository.revisions:
-            node = graph.manifests.get(digest) if graph else None
-            for child in node.children if node else ():
-                of_child = found.setdefault(name, {})
-                of_child[child] = of_child.get(child, frozenset()) | {digest}
-    return found
-
-
-def _look(images: Images, repository: str, known: Mapping[str, Mapping[str, frozenset[str]]]) -> Tagged:
-    try:
-        return untagging.look(images, repository, known.get(repository))
-    except AnswerError as error:
-        if error.status == 404:
-            raise GdkregError(f"there is no repository {repository}", fix="gdkreg catalog") from None
-        raise
-
-
-def _wanted(images: Images, wanted: Sequence[Reference], known: Mapping[str, Mapping[str, frozenset[str]]]) -> list[Removal]:
+def _wanted(place: Place, wanted: Sequence[Reference]) -> list[Removal]:
     found: list[Removal] = []
     for name in dict.fromkeys(item.repository for item in wanted):
-        tagged, tags = _look(images, name, known), list[str]()
+        tagged, tags = place.look(name), list[str]()
         for item in (item for item in wanted if item.repository == name):
-            if item.digest:
-                found.append(_whole(images, tagged, item))
-            elif item.tag:
-                tags += [item.tag] if item.tag in tagged.tags else _absent(tagged, item)
+            if item.tag:
+                tags.append(_tag(tagged, item))
+            elif item.digest:
+                found.append(_whole(place.images, tagged, item))
             else:
                 tags += tagged.tags
         whole = {removal.digest for removal in found}
@@ -149,94 +137,86 @@ def _wanted(images: Images, wanted: Sequence[Reference], known: Mapping[str, Map
     return found
 
 
-def _absent(tagged: Tagged, item: Reference) -> list[str]:
-    import difflib
+def _tag(tagged: Tagged, item: Reference) -> str:
+    """One tag that is there, on the digest that is named where one is."""
+    if why := tagged.unread.get(item.tag):
+        raise GdkregError(f"{item} cannot be read", why=why, fix="push it again, then remove it")
+    digest = tagged.tags.get(item.tag)
+    if digest is None:
+        import difflib
 
-    near = difflib.get_close_matches(item.tag, tagged.tags, n=1)
-    what = f"there is no {item}" + (f"; did you mean {near[0]}?" if near else "")
-    raise GdkregError(what, fix=f"gdkreg tags {item.repository}")
+        near = difflib.get_close_matches(item.tag, tagged.tags, n=1)
+        what = f"there is no {item}" + (f"; did you mean {near[0]}?" if near else "")
+        raise GdkregError(what, fix=f"gdkreg tags {item.repository}")
+    if item.digest and item.digest != digest:
+        raise GdkregError(f"{item.repository}:{item.tag} is another image", why=f"it is {digest}", fix="name the tag alone")
+    return item.tag
 
 
 def _whole(images: Images, tagged: Tagged, item: Reference) -> Removal:
-    """A manifest by its digest, with every tag on it."""
+    """A manifest by its digest, with every tag on it. Raises `GdkregError` where an index needs it."""
     if images.head(item.repository, item.digest) is None:
         raise GdkregError(f"there is no {item}", fix=f"gdkreg tags {item.repository}")
+    if parents := untagging.parents(tagged).get(item.digest):
+        named = [f"{tagged.repository}:{tag}" for tag, digest in tagged.tags.items() if digest in parents]
+        of = named[0] if named else f"{tagged.repository}@{min(parents)}"
+        raise GdkregError(f"{item} is part of {of}", why="that would not pull any more", fix=f"gdkreg rm {of}, and then this")
     tags = tuple(tag for tag, digest in tagged.tags.items() if digest == item.digest)
     return Removal(item.repository, tags, item.digest, "digest")
 
 
-def _of_gdk_yml(root: Root) -> Policy:
-    given = root.settings.registry.cleanup
-    if not given.remove:
-        raise ConfigError(
-            "there is no policy",
-            why="registry.cleanup.remove is not set in gdk.yml, and no option says one",
-            fix="gdkreg cleanup --keep 10 --older-than 30d --dry-run",
-        )
-    return Policy(keep=given.keep, older_than=given.older_than, remove=given.remove, retain=given.retain)
-
-
-def _decide(images: Images, tagged: Tagged, policy: Policy) -> list[Decision]:
-    about = Describer(images, tagged.repository)
-    made = {item.tag: moment(item.created) for item in gather(about.tag, tagged.tags) if item is not None}
-    candidates = [
-        Candidate(tag, digest, made[tag].timestamp() if made.get(tag, NEVER) > _NO_TIME else None)
-        for tag, digest in sorted(tagged.tags.items())
-    ]
-    decisions = policies.decide(candidates, policy, time.time(), _alive(tagged, []))
-    gone = [item.tag for item in decisions if item.removed]
-    return policies.decide(candidates, policy, time.time(), _alive(tagged, gone))
-
-
-def _alive(tagged: Tagged, gone: Sequence[str]) -> set[str]:
-    """The manifests that are there once these tags are gone, as far as tags and indexes tell."""
-    staying = {digest for tag, digest in tagged.tags.items() if tag not in set(gone)}
-    children = {child.digest for digest in staying if digest in tagged.manifests for child in tagged.manifests[digest].manifests}
-    return staying | children
-
-
 # carrying it out
 
+Find = Callable[[], "tuple[list[Removal], list[Leave]]"]
 
-def _carry_out(
-    root: Root,
-    command: str,
-    find: Callable[[], list[Removal]],
-    images: Images,
-    graph: Graph | None,
-    listener: Listener,
-    *,
-    dry_run: bool,
-) -> Outcome:
+
+def carry_out(root: Root, command: str, find: Find, place: Place, listener: Listener, *, dry_run: bool) -> Outcome:
+    """What `find` gives, told and done; a tag that somebody puts on a digest in between is not taken with it."""
     removals: dict[str, Removal] = {}
-    mark = Mark(root, command)
+    mark, seen = Mark(root, command), Seen(place.images)
 
     def plan(_: Preview) -> list[Step]:
+        found, left = find()
         removals.clear()
-        removals.update((removal.name, removal) for removal in find())
-        return [Step("tags", _control(removal)) for removal in removals.values()]
+        removals.update((removal.name, removal) for removal in found)
+        own = len(found) <= _TOLD
+        steps: list[Action] = [_control(removal, place.freed([removal]) if own else 0) for removal in found]
+        return [Step("tags", action) for action in (*steps, *left)]
 
     def untag(control: Control) -> str:
         if control.service not in removals:  # of a run before this one
             return untagged.finish(root)
         mark.begin(removals.values())
-        return untagging.remove(images, removals[control.service])
+        removal = removals[control.service]
+        words = [untagging.remove(place.images, item) for item in untagging.again(removal, seen.now(removal.repository))]
+        return ", ".join(word for word in words if word)
 
-    work = Work(root, command, listener)
+    work = Work(root, command, listener, writes=True)
     work.controls["untag"] = untag
     outcome = work.carry_out(plan, dry_run=dry_run, finish=lambda _: mark.end())
-    outcome.data["frees"] = _freed(graph, removals.values())
+    outcome.data["frees"] = freed = place.freed(removals.values())
+    if freed and dry_run:
+        outcome.notes.append(f"A later gdkreg gc frees {size(freed)}.")
     return outcome
 
 
-def _freed(graph: Graph | None, removals: Iterable[Removal]) -> int:
-    """The bytes that a later collection frees, as far as the storage tells; without what several repositories share."""
-    tags: dict[str, list[str]] = {}
-    for removal in removals:
-        tags.setdefault(removal.repository, []).extend(removal.tags)
-    known = graph.repositories if graph is not None else {}
-    return sum(usage.freed_by(graph, name, names).plain for name, names in tags.items() if graph is not None and name in known)
+class Seen:
+    """The tags of a repository as they were a moment ago; a look that takes long is not taken at every step."""
+
+    def __init__(self, images: Images) -> None:
+        self._images = images
+        self._found: dict[str, tuple[float, dict[str, str]]] = {}
+
+    def now(self, repository: str) -> dict[str, str]:
+        until, found = self._found.get(repository, (0.0, {}))
+        if time.monotonic() >= until:
+            begin = time.monotonic()
+            found = untagging.standing(self._images, repository)
+            taken = time.monotonic() - begin
+            self._found[repository] = (time.monotonic() + max(_STALE, 10 * taken) if taken > 0.1 else 0.0, found)
+        return found
 
 
-def _control(removal: Removal) -> Control:
-    return Control(service=removal.name, verb="untag", reason=removal.reason, before=removal.digest)
+def _control(removal: Removal, freed: int) -> Control:
+    reason = f"{removal.reason}; gc then frees {size(freed)}" if freed else removal.reason
+    return Control(service=removal.name, verb="untag", reason=reason, before=removal.digest)

@@ -12,7 +12,7 @@ from gdkreg.plan.preview import Preview
 from gdkreg.services import storage
 from gdkreg.services.tracing import refuse_while_traced
 from gdkreg.storage import reader, trash, unused, usage
-from gdkreg.units import counted
+from gdkreg.units import counted, size
 from gdkreg.verbs import storing
 from gdkreg.verbs.collecting import around, carry_out
 from gdkreg.verbs.root import Root
@@ -33,7 +33,8 @@ def drop(root: Root, names: Sequence[str], listener: Listener, *, dry_run: bool)
                 raise GdkregError(f"there is no repository {name}", fix="gdkreg catalog")
             freed[name] = usage.freed_by(graph, name, None).plain
             found = graph.repositories[name]
-            reason = f"{counted(len(found.tags), 'tag')}, {counted(len(found.revisions), 'manifest')}"
+            tags = ", ".join(sorted(found.tags)[:10]) + (f" and {len(found.tags) - 10} more" if len(found.tags) > 10 else "")
+            reason = f"{counted(len(found.tags), 'tag')}: {tags}; gc then frees {size(freed[name])}"
             steps.append(Step("storage", Control(service=name, verb="collect", reason=reason, after=own_run)))
         return around(root, steps, stop=False)
 

@@ -1,8 +1,9 @@
-"""What a run that broke off left in the registry or its storage, and what brings it to its end before anything else is done."""
+"""What a run that broke off left in the registry or its storage, and what puts it right: the tree before anything else is done,
+the registry with the command's own work, or after it where that does not touch it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from gdkreg.plan.actions import Control, Step
@@ -12,18 +13,46 @@ from gdkreg.verbs import untagged
 if TYPE_CHECKING:
     from gdkreg.verbs.root import Root
 
+_RUNS_ANEW = {"start", "recreate", "release"}
+_ENDS = {"stop", "remove"}
 
-def leftover(root: Root, *, down: bool) -> list[Step]:
-    """The repairs; for `down` nothing is started any more."""
-    steps = []
+
+def roll_back(root: Root) -> list[Step]:
+    """What was half moved goes back, or is emptied."""
     mark = holding.found(root.path, root.reader)
-    if mark is not None and root.applied is not None:
-        reason = f"{mark.command} broke off"
-        steps.append(Step("storage", Control(service="storage", verb="roll back", reason=reason)))
-        steps += root.services(root.applied).release(reason) if mark.ran and not down else []
-    if not down and untagged.stands(root):
+    if mark is None or root.applied is None:
+        return []
+    return [Step("storage", Control(service="storage", verb="roll back", reason=f"{mark.command} broke off"))]
+
+
+def as_before(root: Root) -> list[Step]:
+    """The registry takes writes again, and a tag that was half removed goes."""
+    mark = holding.found(root.path, root.reader)
+    steps = []
+    if mark is not None and mark.ran and root.applied is not None:
+        steps += root.services(root.applied).release(f"{mark.command} broke off")
+    if untagged.stands(root):
         steps.append(Step("tags", Control(service="tags", verb="untag", reason="a run broke off between its two steps")))
     return steps
+
+
+def still_to_do(afterwards: Sequence[Step], steps: Sequence[Step]) -> list[Step]:
+    """Without what the command does anyway."""
+    if not steps or _registry(steps, _ENDS | {"hold"}):
+        return [] if steps else list(afterwards)
+    runs = _registry(steps, _RUNS_ANEW)
+    return [step for step in afterwards if not (runs and _registry([step], {"release"}))]
+
+
+def settle(root: Root, done: Sequence[Step]) -> None:
+    """A registry that was started anew, or stopped, is none that is held."""
+    if _registry(done, _RUNS_ANEW | _ENDS):
+        holding.end(root.path, root.host)
+
+
+def _registry(steps: Sequence[Step], verbs: set[str]) -> bool:
+    actions = [step.action for step in steps if isinstance(step.action, Control)]
+    return any(action.service == "registry" and action.verb in verbs for action in actions)
 
 
 def controls(root: Root) -> dict[str, Callable[[Control], str]]:

@@ -249,11 +249,12 @@ def undo(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> O
     def plan(preview: Preview) -> list[Step]:
         _refuse_while_traced(root)
         last[:] = root.journal.last_run()
-        steps = _stopped_again(root, last)
-        changes = [entry for entry in last if entry.kind not in {"service", "tags", "trash"}]
+        own = _net(last)
+        steps = _stopped_again(root, own)
+        changes = [entry for entry in own if entry.kind not in {"service", "tags", "trash"}]
         steps += reconcile.back(changes, root.inventory().owner, preview)
-        steps += _images_again(root, last)
-        return steps + _started_again(root, last, preview, steps)
+        steps += _images_again(root, own)
+        return steps + _started_again(root, own, preview, steps)
 
     def skip(executor: Executor) -> None:
         acted = {item.step.undoes for item in executor.items}
@@ -268,6 +269,16 @@ def undo(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> O
     if last and not dry_run:
         outcome.next = _after_undo(root)
     return outcome
+
+
+def _net(last: Sequence[Entry]) -> list[Entry]:
+    """Without a service that the run stopped and started again."""
+    stood: dict[str, list[Entry]] = {}
+    for entry in last:
+        if entry.kind == "service":
+            stood.setdefault(entry.target, []).append(entry)
+    same = {target for target, found in stood.items() if len(found) > 1 and found[0].before == found[-1].after}
+    return [entry for entry in last if entry.kind != "service" or entry.target not in same]
 
 
 def _of_images(root: Root) -> dict[str, Callable[[Control], str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -21,8 +22,13 @@ if TYPE_CHECKING:
 
 
 def trash(root: Root) -> Path:
-    """Beside the images, also where `registry/storage` is a symlink to another disk: what is moved is renamed."""
-    return Path(os.path.realpath(root.path / "registry/storage")).with_name("trash")
+    """`registry/trash`; in the storage itself where that is elsewhere, for what is moved is renamed."""
+    registry = root.path / "registry"
+    storage = Path(os.path.realpath(registry / "storage"))
+    with contextlib.suppress(OSError):
+        if storage.parent == registry.resolve() and os.stat(storage).st_dev == os.stat(registry).st_dev:
+            return registry / "trash"
+    return storage / ".gdkreg-trash"
 
 
 def new_run(root: Root) -> str:

@@ -89,7 +89,7 @@ def put_back(root: Root, entry: Entry) -> list[Step]:
         missing = [
             (gone.repository, name, gone.digest)
             for gone in _read(root.journal.backup(entry.before))
-            for name in gone.tags
+            for name in gone.tags or (gone.digest,)
             if _is_gone(images, gone, name)
         ]
     contents = {digest: _content(root, digest) for _, _, digest in missing}
@@ -97,16 +97,24 @@ def put_back(root: Root, entry: Entry) -> list[Step]:
     return [
         Step(
             "tags",
-            Control(service=f"{repository}:{name}", verb="tag", reason=f"{digest[:19]}…, as before", after=digest),
+            Control(service=_joined(repository, name), verb="tag", reason=f"{digest[:19]}…, as before", after=digest),
             undoes=entry.key,
         )
         for repository, name, digest in missing
     ]
 
 
+def _joined(repository: str, name: str) -> str:
+    return f"{repository}{'@' if ':' in name else ':'}{name}"
+
+
 def _is_gone(images: Images, gone: Gone, name: str) -> bool:
+    from gdkreg.registry.untagging import half_gone
+
     now = images.head(gone.repository, name)
     if now is not None and now.digest != gone.digest:
+        if half_gone(images, gone.repository, now.digest):
+            return True
         what = f"{gone.repository}:{name}"
         raise GdkregError(f"{what} is another image by now", why=f"it was {gone.digest}", fix=f"gdkreg rm {what}")
     return now is None
@@ -124,8 +132,10 @@ def _depth(contents: dict[str, bytes], digest: str) -> int:
 def tag(root: Root, control: Control) -> str:
     """Put one tag on the manifest that it was on. Raises `GdkregError`."""
     from gdkreg.registry import manifests
+    from gdkreg.registry.names import parse
 
-    repository, _, name = control.service.rpartition(":")
+    reference = parse(control.service)
+    repository, name = reference.repository, reference.name
     content = _content(root, control.after)
     with _connected(root) as images:
         images.put_manifest(repository, name, content, manifests.parse(content).media_type)

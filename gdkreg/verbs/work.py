@@ -35,11 +35,19 @@ class DeclinedError(GdkregError):
 class Work:
     """One run of one verb. `settings` are those that services are to run with; `keep_going` leaves what fails and goes on.
 
-    `bare`: only a file of the user's is edited, so a root that is not set up stays so.
+    `bare`: only a file of the user's is edited, so a root that is not set up stays so. `writes`: the registry has to take
+    changes, so what a killed run left of it is put right first; else at the end, where it keeps nobody from anything.
     """
 
     def __init__(
-        self, root: Root, command: str, listener: Listener = SILENT, *, keep_going: bool = False, bare: bool = False
+        self,
+        root: Root,
+        command: str,
+        listener: Listener = SILENT,
+        *,
+        keep_going: bool = False,
+        bare: bool = False,
+        writes: bool = False,
     ) -> None:
         self.root = root
         self.command = command
@@ -48,6 +56,8 @@ class Work:
         self.controls: dict[str, Callable[[Control], str]] = interrupted.controls(root)
         self._keep_going = keep_going
         self._bare = bare
+        self._writes = writes
+        self._afterwards: list[Step] = []
         self._services: Services | None = None
 
     def carry_out(
@@ -86,11 +96,17 @@ class Work:
         for path in self.root.journal.litter():
             preview.hide(path)
         repairs = [Step("repair", repair(torn, self.root)) for torn in self.root.journal.torn]
+        afterwards: list[Step] = []
         if not self._bare:
-            repairs += interrupted.leftover(self.root, down=self._keep_going)
+            repairs += interrupted.roll_back(self.root)
+            afterwards = interrupted.as_before(self.root) if not self._keep_going else []
+        if self._writes:
+            repairs, afterwards = [*repairs, *afterwards], []
         for step in repairs:
             preview.take(step.action)
         steps = [*repairs, *plan(preview)]
+        self._afterwards = interrupted.still_to_do(afterwards, steps)
+        steps += self._afterwards
         return [*self._aside(), *steps] if steps else []
 
     def _aside(self) -> list[Step]:
@@ -126,11 +142,13 @@ class Work:
             if journal is not None:
                 self._begin(claim=claim)
                 self._repair(executor, journal, steps)
-            executor.carry_out([step for step in steps if step.resource != "repair" and step not in aside])
+            later = [step for step in steps if step.resource == "repair" or step in aside or step in self._afterwards]
+            executor.carry_out([step for step in steps if step not in later])
             reconcile.check(check(), root.host, [item.step for item in executor.items], present=present)
             finish(executor)
             if claim:
                 root.claim()
+            self._put_right(executor, outcome)
         except GdkregError as error:
             outcome.items = self._all(executor.items, steps)
             error.outcome = outcome
@@ -140,6 +158,16 @@ class Work:
                 if journal is not None and root.host.info(journal.folder) is not None:
                     journal.tidy()
         outcome.items = executor.items
+
+    def _put_right(self, executor: Executor, outcome: Outcome) -> None:
+        """What was left of a killed run, once the own work is done: what cannot be done of it waits for the next command."""
+        for step in self._afterwards:
+            try:
+                executor.carry_out([step])
+            except GdkregError as error:
+                executor.items.append(Item(step=step, status="skipped", detail=error.what))
+                outcome.notes.append(f"! {error.what}" + (f"\n    {error.fix}" if error.fix else ""))
+        interrupted.settle(self.root, [item.step for item in executor.items if item.status == "done"])
 
     def _repair(self, executor: Executor, journal: Journal, steps: Sequence[Step]) -> None:
         """A torn file counts as torn until it is whole."""

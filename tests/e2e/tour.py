@@ -31,7 +31,7 @@ _WAVES = [
     (re.compile(r"gdkreg-registry-[0-9a-f]{8}"), "gdkreg-registry-HEX"),
     (re.compile(r"token = .*"), "token"),
     (re.compile(r"size: \d+"), "size: N"),
-    (re.compile(r"\d+\.\d+\.\d+\+dfsg\d+"), "VERSION"),
+    (re.compile(r"\d+\.\d+\.\d+\+(?:dfsg|ds)\d+"), "VERSION"),
     (re.compile(r"password [\w-]+"), "password WORD"),
     (re.compile(r"gdkreg-verify:[0-9a-f]{12}"), "gdkreg-verify:HEX"),
     (re.compile(r"sha256:[0-9a-f]{12}\b"), "sha256:HEX"),

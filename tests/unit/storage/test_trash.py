@@ -268,8 +268,11 @@ def test_only_whole_runs_expire(stage: Stage) -> None:
 def test_a_run_with_a_state_of_somebody_else_is_not_used(stage: Stage) -> None:
     stage.move()
     (stage.run / "run.json").write_text('{"state": "eaten"}')
+    assert trash.runs(stage.run.parent) == [], "it is left alone"
+    (problem,) = trash.strange(stage.run.parent)
+    assert "run.json is damaged" in problem.what
     with pytest.raises(DamagedError):
-        trash.runs(stage.trash)
+        raise problem
 
 
 def test_there_is_no_trash_before_the_first_run(tmp_path: Path) -> None:
