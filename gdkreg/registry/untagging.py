@@ -30,6 +30,7 @@ class Tagged(msgspec.Struct, frozen=True):
     manifests: Mapping[str, Manifest]
     parents: Mapping[str, frozenset[str]] = {}
     unread: Mapping[str, str] = {}  # tags of which nobody can tell what they need, and why
+    certain: bool = True  # whether `parents` are all that may be there
 
 
 class Removal(msgspec.Struct, frozen=True):
@@ -56,7 +57,7 @@ class Removal(msgspec.Struct, frozen=True):
         if self.parents:
             return f"{short}… stays: it is part of {self.parents[0][:19]}…"
         if self.by == "tag":
-            return f"{short}… stays: another tag cannot be read, and may need it"
+            return f"{short}… stays: something here cannot be read, and may need it"
         return f"{short}…, {'its only tag' if len(self.tags) == 1 else f'all {len(self.tags)} tags of it'}"
 
 
@@ -100,7 +101,7 @@ def removals(tagged: Tagged, tags: Iterable[str]) -> list[Removal]:
         standing.setdefault(digest, set()).add(tag)
     by_child = parents(tagged)
     gone = {digest for digest, names in going.items() if standing[digest] == set(names)}
-    if tagged.unread:
+    if tagged.unread or not tagged.certain:
         gone.clear()  # what cannot be read may need any of them
     while staying := {digest for digest in gone if by_child.get(digest, frozenset()) - gone}:
         gone -= staying  # and with them what they name in turn

@@ -77,6 +77,8 @@ def gc(
     outcome.notes += [f"! {item.repository or 'the storage'}: {item.what} ({item.path})" for item in collection.held]
     if collection.held:
         outcome.notes.append("What that could make look unused is left where it is.")
+    if any("Permission denied" in item.what for item in collection.held):
+        outcome.next = "sudo gdkreg gc, for another user's registry wrote it"
     outcome.notes += [f"! {problem.what}: {problem.why}" for problem in trash.strange(storing.trash(root))]
     if collection.places and not dry_run:
         outcome.next = f"gdkreg gc restore takes it back, for {root.settings.registry.trash_days} days; gdkreg gc empty frees it"

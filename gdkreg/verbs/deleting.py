@@ -41,11 +41,14 @@ class Place(msgspec.Struct, frozen=True):
     def look(self, repository: str) -> Tagged:
         """Raises `GdkregError` where there is no such repository."""
         try:
-            return untagging.look(self.images, repository, self._parents(repository))
+            found = untagging.look(self.images, repository, self._parents(repository))
         except AnswerError as error:
             if error.status == 404:
                 raise GdkregError(f"there is no repository {repository}", fix="gdkreg catalog") from None
             raise
+        known = self.graph.repositories.get(repository) if self.graph else None
+        damaged = self.graph is not None and (self.graph.held or known is None or known.held)
+        return msgspec.structs.replace(found, certain=not damaged)
 
     def _parents(self, repository: str) -> dict[str, frozenset[str]]:
         """The indexes that the folder holds, those without a tag too, by the digest of a child."""

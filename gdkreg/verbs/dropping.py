@@ -30,7 +30,8 @@ def drop(root: Root, names: Sequence[str], listener: Listener, *, dry_run: bool)
         steps = []
         for name, own_run in runs.items():
             if name not in graph.repositories:
-                raise GdkregError(f"there is no repository {name}", fix="gdkreg catalog")
+                why = graph.problems[0].what if graph.held else ""
+                raise GdkregError(f"there is no repository {name}", why=why, fix="sudo gdkreg rm" if why else "gdkreg catalog")
             freed[name] = usage.freed_by(graph, name, None).plain
             found = graph.repositories[name]
             tags = ", ".join(sorted(found.tags)[:10]) + (f" and {len(found.tags) - 10} more" if len(found.tags) > 10 else "")

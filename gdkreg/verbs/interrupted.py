@@ -30,7 +30,7 @@ def as_before(root: Root) -> list[Step]:
     mark = holding.found(root.path, root.reader)
     steps = []
     if mark is not None and mark.ran and root.applied is not None:
-        steps += root.services(root.applied).release(f"{mark.command} broke off")
+        steps += root.services(root.applied).release(f"it runs as before; {mark.command} broke off")
     if untagged.stands(root):
         steps.append(Step("tags", Control(service="tags", verb="untag", reason="a run broke off between its two steps")))
     return steps

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -243,8 +244,6 @@ def delete(self, repository, reference):
 Images.delete = delete
 deleting.rm(open_root(Path(sys.argv[1])), ["group/app:v1"])
 """
-    import sys
-
     assert up.run(sys.executable, "-c", script, str(up.root)).code == 9
     assert "v1" in tags(up, "group/app")
     up.ok("rm", "other:a", "--yes")
@@ -314,3 +313,68 @@ def test_a_push_that_races_with_gc_is_whole_or_refused(up: Box, images: dict[str
         assert pulls(up, f"group/race:{name}"), name
     assert {name for name in complete if int(name.partition("x")[2]) % 2 == 0} <= there
     up.ok("rm", "group/race", "--yes")
+
+
+# what a reviewer found
+
+
+def test_a_trash_that_is_old_is_emptied_and_the_registry_runs_on(up: Box, images: dict[str, str]) -> None:
+    del images
+    up.ok("rm", "other:a", "other:b", "--yes")
+    up.ok("gc", "--untagged", "--yes")
+    (state,) = (up.root / "registry/trash").glob("*/run.json")
+    told = json.loads(state.read_text())
+    state.write_text(json.dumps({**told, "made": told["made"] - 8 * 86400}))
+    up.ok("rm", "group/app:v2", "--yes")
+    assert "emptied" in up.ok("gc", "--untagged", "--yes").out
+    assert not state.exists()
+    assert pulls(up, "group/app:v1")
+
+
+def test_what_is_not_ours_in_the_trash_stays(up: Box, images: dict[str, str]) -> None:
+    del images
+    theirs = up.root / "registry/trash/photos/wedding.jpg"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("x")
+    up.ok("gc", "empty", "--yes")
+    up.ok("gc", "--yes")
+    assert theirs.read_text() == "x"
+    theirs.unlink()
+    theirs.parent.rmdir()
+
+
+def test_an_option_before_a_subcommand_is_refused(up: Box) -> None:
+    for words in (("gc", "--dry-run", "restore"), ("gc", "--yes", "empty")):
+        assert up.gdkreg(*words).code == 2
+
+
+def test_a_manifest_that_an_index_needs_is_not_removed_by_its_digest(up: Box, images: dict[str, str]) -> None:
+    refused = up.gdkreg("rm", f"group/app@{images['arm']}", "--yes")
+    assert (refused.code, "is part of group/app:both" in refused.err) == (1, True)
+    assert up.gdkreg("rm", f"group/app:v2@{images['one']}", "--yes").code == 1
+    assert pulls(up, "group/app:both")
+
+
+def test_gc_with_stop_is_undone_with_the_registry_running(up: Box, images: dict[str, str]) -> None:
+    up.ok("rm", "other:a", "other:b", "--yes")
+    up.ok("gc", "--untagged", "--stop", "--yes")
+    up.ok("undo", "--yes")
+    assert pulls(up, "group/app:v1")
+    assert (up.root / TREE / "blobs/sha256" / images["old"][7:9] / images["old"][7:]).exists()
+
+
+def test_another_registry_on_the_same_storage_keeps_gc_out(up: Box, images: dict[str, str]) -> None:
+    del images
+    up.ok("rm", "group/app:v2", "--yes")
+    up.ok("stop", "registry")
+    theirs = "import socket, time; s = socket.create_server(('172.16.123.1', 5000)); time.sleep(30)"
+    running = up.popen(sys.executable, "-c", theirs)
+    time.sleep(0.5)
+    for command in (("gc", "--untagged", "--yes"), ("gc", "--untagged", "--stop", "--yes"), ("rm", "other", "--yes")):
+        refused = up.gdkreg(*command)
+        assert (refused.code, "is held by" in refused.err) == (1, True), command
+    for child in Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split():
+        os.kill(int(child), signal.SIGKILL)
+    running.kill()
+    running.wait()
+    up.ok("start")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -180,3 +181,21 @@ def test_an_index_that_stays_for_another_ones_sake_keeps_its_images() -> None:
     tags = {"outer": index(inner), "inner": inner, "one": ONE}
     assert ways(untagging.removals(tagged(tags), ["inner", "one"])) == [(("inner",), "tag"), (("one",), "tag")]
     assert {item.by for item in untagging.removals(tagged(tags), list(tags))} == {"digest"}
+
+
+def test_a_tag_put_on_the_digest_since_the_plan_stays() -> None:
+    (removal,) = untagging.removals(tagged({"old": ONE}), ["old"])
+    assert removal.by == "digest"
+    now = {"old": ONE.digest, "release": ONE.digest}
+    place = Registry({"old": ONE, "release": ONE}, by_name=False)
+    for item in untagging.again(removal, now):
+        untagging.remove(registry(place), item)
+    assert place.tags == {"release": ONE.digest}
+    assert untagging.again(removal, {"old": ONE.digest}) == [removal]
+
+
+def test_what_cannot_be_read_may_need_every_digest() -> None:
+    found = tagged({"v1": ONE})
+    for doubtful in (msgspec.structs.replace(found, unread={"x": "500"}), msgspec.structs.replace(found, certain=False)):
+        (removal,) = untagging.removals(doubtful, ["v1"])
+        assert (removal.by, "may need it" in removal.reason) == ("tag", True)
