@@ -37,22 +37,23 @@ def as_before(root: Root) -> list[Step]:
 
 
 def still_to_do(afterwards: Sequence[Step], steps: Sequence[Step]) -> list[Step]:
-    """Without what the command does anyway."""
-    if not steps or _registry(steps, _ENDS | {"hold"}):
-        return [] if steps else list(afterwards)
-    runs = _registry(steps, _RUNS_ANEW)
-    return [step for step in afterwards if not (runs and _registry([step], {"release"}))]
+    """Without what the command does anyway, or what it takes away the ground for."""
+    verbs = _of_registry(steps)
+    if verbs and verbs[-1] in _ENDS:
+        return []
+    return [step for step in afterwards if not (verbs and _of_registry([step]))]
 
 
 def settle(root: Root, done: Sequence[Step]) -> None:
     """A registry that was started anew, or stopped, is none that is held."""
-    if _registry(done, _RUNS_ANEW | _ENDS):
+    if set(_of_registry(done)) & (_RUNS_ANEW | _ENDS):
         holding.end(root.path, root.host)
 
 
-def _registry(steps: Sequence[Step], verbs: set[str]) -> bool:
+def _of_registry(steps: Sequence[Step]) -> list[str]:
+    """What is done with the registry itself, in order."""
     actions = [step.action for step in steps if isinstance(step.action, Control)]
-    return any(action.service == "registry" and action.verb in verbs for action in actions)
+    return [action.verb for action in actions if action.service == "registry"]
 
 
 def controls(root: Root) -> dict[str, Callable[[Control], str]]:
