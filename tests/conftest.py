@@ -11,7 +11,6 @@ _LONGEST = [
     "collecting",
     "images",
     "explain",
-    "secrets",
     "verify",
     "trace",
     "images",

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -209,24 +206,6 @@ def test_cleanup_keeps_the_newest_and_what_is_named(up: Box, images: dict[str, s
     assert tags(up, "other") == {"a", "b", "n2019", "n2020", "v1.0", "latest"}
 
 
-def test_a_killed_gc_is_put_right_by_the_next_command(up: Box, images: dict[str, str]) -> None:
-    up.ok("rm", "other:a", "other:b", "--yes")
-    before = tree(up)
-    for delay in (0.3, 0.6, 0.9, 1.2, 1.5):
-        running = up.popen("gdkreg", "gc", "--yes")
-        time.sleep(delay)
-        for child in Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split():
-            os.kill(int(child), signal.SIGKILL)
-        running.kill()
-        running.wait()
-        up.ok("start")
-        push(up, {"name": "x", "repository": "group/app/nested", "tags": ["x"], "layers": ["base", "nested"]})
-        assert pulls(up, "group/app:both"), delay
-        up.gdkreg("gc", "restore", "--yes")
-    assert {name for name in tree(up) if "/blobs/" in name} >= {name for name in before if "/blobs/" in name}
-    assert images
-
-
 def test_a_tag_left_on_a_marker_is_finished_by_the_next_command(up: Box, images: dict[str, str]) -> None:
     del images
     script = """
@@ -251,19 +230,6 @@ deleting.rm(open_root(Path(sys.argv[1])), ["group/app:v1"])
     assert pulls(up, "group/app:latest")
 
 
-def test_the_registrys_own_collection_runs_where_it_loses_nothing(up: Box, images: dict[str, str]) -> None:
-    refused = up.gdkreg("gc", "--engine", "registry", "--untagged", "--yes")
-    assert (refused.code, "would lose data" in refused.err) == (1, True)
-    assert pulls(up, "group/app:both")
-    up.ok("rm", "group/app:v2", "other:a", "other:b", "--yes")
-    done = json.loads(up.ok("gc", "--engine", "registry", "--yes", "--json").out)
-    assert done["deleted"] > 0
-    assert pulls(up, "group/app:both")
-    assert not (up.root / TREE / "blobs/sha256" / images["old"][7:9] / images["old"][7:]).exists()
-    push(up, {"name": "after", "repository": "other", "tags": ["after"]})
-    assert pulls(up, "other:after")
-
-
 def test_as_a_user_only_what_that_one_may(up: Box, images: dict[str, str]) -> None:
     del images
     up.run("gdkreg", "user", "add", "reader", "--pull", "group/**", "--password-stdin", stdin="Pass-word-1\n")
@@ -274,61 +240,7 @@ def test_as_a_user_only_what_that_one_may(up: Box, images: dict[str, str]) -> No
     up.ok("user", "remove", "reader")
 
 
-def test_the_trash_outlives_down_and_is_told_of(up: Box, images: dict[str, str]) -> None:
-    del images
-    up.ok("rm", "other", "--yes")
-    assert "registry/trash" in up.ok("down", "--yes").out
-    up.ok("up", "--yes")
-    up.ok("gc", "restore", "--yes")
-    assert tags(up, "other") == {"a", "b"}
-
-
-def test_a_push_that_races_with_gc_is_whole_or_refused(up: Box, images: dict[str, str]) -> None:
-    """The layers are ones that are just being collected: what a registry remembers of them must not count."""
-    del images
-    complete: list[str] = []
-    ended = threading.Event()
-
-    def pushing(worker: int) -> None:
-        number = 0
-        while not ended.is_set():
-            number += 1
-            name = f"race{worker}x{number}"
-            with contextlib.suppress(AssertionError):  # refused
-                push(up, {"name": name, "repository": "group/race", "tags": [name], "layers": ["base", f"shared {worker}"]})
-                complete.append(name)
-            up.gdkreg("rm", f"group/race:{name}", "--yes") if number % 2 else None
-
-    workers = [threading.Thread(target=pushing, args=(worker,)) for worker in range(2)]
-    for worker in workers:
-        worker.start()
-    for _ in range(4):
-        up.gdkreg("gc", "--untagged", "--yes")
-    ended.set()
-    for worker in workers:
-        worker.join()
-    there = tags(up, "group/race") if "group/race" in up.ok("catalog").out.split() else set()
-    assert complete
-    for name in there:
-        assert pulls(up, f"group/race:{name}"), name
-    assert {name for name in complete if int(name.partition("x")[2]) % 2 == 0} <= there
-    up.ok("rm", "group/race", "--yes")
-
-
 # what a reviewer found
-
-
-def test_a_trash_that_is_old_is_emptied_and_the_registry_runs_on(up: Box, images: dict[str, str]) -> None:
-    del images
-    up.ok("rm", "other:a", "other:b", "--yes")
-    up.ok("gc", "--untagged", "--yes")
-    (state,) = (up.root / "registry/trash").glob("*/run.json")
-    told = json.loads(state.read_text())
-    state.write_text(json.dumps({**told, "made": told["made"] - 8 * 86400}))
-    up.ok("rm", "group/app:v2", "--yes")
-    assert "emptied" in up.ok("gc", "--untagged", "--yes").out
-    assert not state.exists()
-    assert pulls(up, "group/app:v1")
 
 
 def test_what_is_not_ours_in_the_trash_stays(up: Box, images: dict[str, str]) -> None:
@@ -353,28 +265,3 @@ def test_a_manifest_that_an_index_needs_is_not_removed_by_its_digest(up: Box, im
     assert (refused.code, "is part of group/app:both" in refused.err) == (1, True)
     assert up.gdkreg("rm", f"group/app:v2@{images['one']}", "--yes").code == 1
     assert pulls(up, "group/app:both")
-
-
-def test_gc_with_stop_is_undone_with_the_registry_running(up: Box, images: dict[str, str]) -> None:
-    up.ok("rm", "other:a", "other:b", "--yes")
-    up.ok("gc", "--untagged", "--stop", "--yes")
-    up.ok("undo", "--yes")
-    assert pulls(up, "group/app:v1")
-    assert (up.root / TREE / "blobs/sha256" / images["old"][7:9] / images["old"][7:]).exists()
-
-
-def test_another_registry_on_the_same_storage_keeps_gc_out(up: Box, images: dict[str, str]) -> None:
-    del images
-    up.ok("rm", "group/app:v2", "--yes")
-    up.ok("stop", "registry")
-    theirs = "import socket, time; s = socket.create_server(('172.16.123.1', 5000)); time.sleep(30)"
-    running = up.popen(sys.executable, "-c", theirs)
-    time.sleep(0.5)
-    for command in (("gc", "--untagged", "--yes"), ("gc", "--untagged", "--stop", "--yes"), ("rm", "other", "--yes")):
-        refused = up.gdkreg(*command)
-        assert (refused.code, "is held by" in refused.err) == (1, True), command
-    for child in Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split():
-        os.kill(int(child), signal.SIGKILL)
-    running.kill()
-    running.wait()
-    up.ok("start")
