@@ -13,7 +13,6 @@ _LONGEST = [
     "explain",
     "verify",
     "trace",
-    "images",
     "bad_days",
     "ways_back",
     "strangers",
