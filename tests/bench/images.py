@@ -25,7 +25,8 @@ while path:
     names += answer.json()["repositories"]
     path = answer.links.get("next", {}).get("url")
 def tags(name):
-    return http.get(f"{base}/v2/{name}/tags/list", verify="registry_host.crt").json()["tags"]
+    answer = http.get(f"{base}/v2/{name}/tags/list", verify="registry_host.crt")
+    return answer.json().get("tags") or []
 with concurrent.futures.ThreadPoolExecutor(8) as pool:
     for name, found in zip(names, pool.map(tags, names)):
         for tag in found:
