@@ -68,6 +68,15 @@ def used(graph: Graph, repositories: Iterable[Repository], *, untagged: bool) ->
     return found
 
 
+def freed(graph: Graph, *, untagged: bool, now: float) -> int:
+    """The bytes of `collectable`, for who wants nothing else of it."""
+    everyone = graph.repositories.values()
+    stale = sum(item.size for found in everyone for item in found.uploads if now - item.started > YOUNG)
+    if graph.held:
+        return stale
+    return stale + sum(graph.blobs[digest] for digest in graph.blobs.keys() - used(graph, everyone, untagged=untagged))
+
+
 def collectable(graph: Graph, *, untagged: bool, now: float) -> Collection:
     """What a collection takes. With damage that nothing bounds, only stale uploads."""
     found = Collection(untagged, problems=graph.problems)

@@ -41,8 +41,8 @@ def usage(root: Root, by: By) -> Usage:
         by,
         _rows(graph, by),
         sum(graph.blobs.values()),
-        unused.collectable(graph, untagged=False, now=now).bytes,
-        unused.collectable(graph, untagged=True, now=now).bytes,
+        unused.freed(graph, untagged=False, now=now),
+        unused.freed(graph, untagged=True, now=now),
         sum(run.told.bytes for run in trash.runs(storing.trash(root))),
         graph.problems,
     )

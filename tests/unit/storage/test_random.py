@@ -111,6 +111,7 @@ def test_what_has_to_stay_is_whole_and_a_restore_gives_the_tree_back(steps: Any,
         found = reader.read(registry.tree)
         assert not any(problem.holds for problem in found.problems)
         planned = unused.collectable(found, untagged=untagged, now=NOW)
+        assert unused.freed(found, untagged=untagged, now=NOW) == planned.bytes
         blobs = {blob for digests in keep.values() for digest in digests for blob in {digest, *named(registry, digest)[0]}}
         assert set(planned.blobs) == set(found.blobs) - blobs
         run = trash.move(registry.tree, planned, Path(folder) / "trash/run", now=NOW)
