@@ -153,16 +153,12 @@ class Terminal:
             work.show_hop(client, hop)
 
 
-def shown(outcome: Outcome, *, nothing: str, done: str = "") -> None:
-    work.show(outcome, nothing=nothing, done=done)
-
-
 def told(outcome: Outcome, *, json: bool, nothing: str = "Nothing to do.", done: str = "") -> None:
     """Render an outcome; exits with 1 where something is left. `done` is said instead of the number of changes."""
     if json:
         out.as_json(outcome.as_data())
     else:
-        shown(outcome, nothing=nothing, done=done)
+        work.show(outcome, nothing=nothing, done=done)
     if outcome.left and not outcome.dry_run:
         raise typer.Exit(FAILED)
 

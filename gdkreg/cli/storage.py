@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,13 +14,7 @@ from gdkreg.errors import ConfigError
 from gdkreg.report import out
 from gdkreg.report import storage as report
 
-if TYPE_CHECKING:
-    from gdkreg.plan.outcome import Outcome
-    from gdkreg.verbs.root import Root
-
-collector = typer.Typer(
-    invoke_without_command=True,
-)
+collector = typer.Typer(invoke_without_command=True)
 
 
 def usage(
@@ -65,27 +59,12 @@ def gc(
     if context.invoked_subcommand is not None:
         _of_the_subcommand(context, root_dir)
         return
-    from gdkreg.verbs import cleaning, collecting
+    from gdkreg.verbs import maintaining
 
-    root = session.open_root(root_dir)
-    first: dict[str, object] = {}
-    without: dict[str, list[str]] = {}
-    if policy and cleaning.has_policy(root):
-        cleaned = cleaning.cleanup(root, [], None, session.Terminal(yes=yes, quiet=json), dry_run=dry_run)
-        first = {"cleanup": cleaned.as_data()}
-        without = cleaning.planned(cleaned)
-        if not json:
-            session.shown(cleaned, nothing="Nothing to clean up: the policy keeps every tag.")
-    elif policy:
-        out.note("registry.cleanup.remove is not set in gdk.yml, so no tag goes")
-    listener = session.Terminal(yes=yes, quiet=json)
-    if engine == "registry":
-        outcome = _by_registry(root, listener, untagged=untagged, plain=not (verify or stop), dry_run=dry_run)
-    else:
-        outcome = collecting.gc(root, listener, untagged=untagged, verify=verify, stop=stop, dry_run=dry_run, without=without)
-        if not json:
-            report.collected(outcome)
-    outcome.data |= first
+    wanted = maintaining.Wanted(untagged=untagged, verify=verify, stop=stop, by_registry=engine == "registry", cleanup=policy)
+    outcome = maintaining.gc(session.open_root(root_dir), wanted, session.Terminal(yes=yes, quiet=json), dry_run=dry_run)
+    if not json:
+        report.collected(outcome)
     nothing = "Nothing that can be taken safely." if outcome.data.get("held") else "Nothing to do: every blob is in use."
     session.told(outcome, json=json, nothing=nothing)
 
@@ -99,14 +78,6 @@ def _of_the_subcommand(context: typer.Context, root_dir: Path | None) -> None:
         raise ConfigError(f"--{given[0].replace('_', '-')} stands before {name}", fix=f"gdkreg gc {name} and then its options")
     if root_dir is not None:
         os.environ["GDKREG_ROOT"] = str(root_dir.absolute())
-
-
-def _by_registry(root: Root, listener: session.Terminal, *, untagged: bool, plain: bool, dry_run: bool) -> Outcome:
-    from gdkreg.verbs import delegating
-
-    if not plain:
-        raise ConfigError("--verify and --stop are for gdkreg's own collection", fix="gdkreg gc --engine registry")
-    return delegating.gc(root, listener, untagged=untagged, dry_run=dry_run)
 
 
 @collector.command()

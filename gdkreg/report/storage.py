@@ -68,7 +68,7 @@ def _rest(rows: Sequence[Any], limit: int | None) -> None:
 
 def collected(outcome: Outcome) -> None:
     """What each repository has before and after."""
-    changed = outcome.data["repositories"]
+    changed = outcome.data.get("repositories", ())
     rows = [[visible(item["repository"]), size(item["before"]), "→", size(item["after"])] for item in changed]
     out.table(rows)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from gdkreg.errors import DamagedError
 from gdkreg.host.base import Host, HostReader
 from gdkreg.plan import state
 from gdkreg.plan.state import FOLDER
@@ -26,8 +27,11 @@ def begin(root: Path, host: Host, mark: Mark) -> None:
 
 
 def found(root: Path, host: HostReader) -> Mark | None:
-    """Raises `DamagedError`."""
-    return state.read_as(host, root, _MARK, Mark)
+    """A damaged one says only that something broke off: then all is put right that can be."""
+    try:
+        return state.read_as(host, root, _MARK, Mark)
+    except DamagedError:
+        return Mark("gc", "", ran=True)
 
 
 def end(root: Path, host: Host) -> None:

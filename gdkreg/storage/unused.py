@@ -113,9 +113,9 @@ def whole(graph: Graph, name: str) -> Collection:
     )
 
 
-def narrowed(found: Collection, told: Collection, tree: Tree) -> Collection:
+def narrowed(found: Collection, told: Iterable[str], tree: Tree) -> Collection:
     """What was found of late, without all that was not told before; nor a blob that has such a link by now."""
-    known = set(told.places)
+    known = set(told)
     fresh = [pair for pair in found.layers if tree.layer(*pair) not in known]
     fresh += [pair for pair in found.revisions if tree.revision(*pair) not in known]
     linked = {digest for _, digest in fresh}

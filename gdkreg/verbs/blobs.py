@@ -10,7 +10,7 @@ from typing import BinaryIO
 import msgspec
 
 from gdkreg.errors import ConfigError, GdkregError
-from gdkreg.host import files
+from gdkreg.host import files, parts
 from gdkreg.registry.images import ChangedError, Images
 from gdkreg.registry.names import Reference
 from gdkreg.registry.reading import PIECE, Reading
@@ -35,7 +35,7 @@ def save(images: Images, reference: Reference, file: Path, progress: Progress = 
     if not reference.digest:
         raise ConfigError(f"{reference} names no blob", why="a blob is REPOSITORY@DIGEST", fix=f"gdkreg layers {reference}")
     part = file.with_name(f"{file.name}.{reference.digest.partition(':')[2][:12]}.part")
-    with files.open_part(part) as stream:
+    with parts.open_part(part) as stream:
         had = stream.tell()
         try:
             size = _fill(images, reference, stream, progress)
@@ -47,7 +47,7 @@ def save(images: Images, reference: Reference, file: Path, progress: Progress = 
         except GdkregError as error:
             _leave(stream, part, error)
             raise
-        files.keep_part(stream, part, file)
+        parts.keep_part(stream, part, file)
     return Saved(str(file), reference.digest, size, had)
 
 
@@ -64,7 +64,7 @@ def _anew(images: Images, reference: Reference, stream: BinaryIO, part: Path, pr
 def _leave(stream: BinaryIO, part: Path, error: GdkregError) -> None:
     """What is good for a later run stays."""
     if isinstance(error, ChangedError) or stream.tell() == 0:
-        files.drop_part(part)
+        parts.drop_part(part)
     else:
         error.details = f"{part} has {stream.tell()} bytes of it: the same command goes on from there"
 

@@ -36,11 +36,12 @@ def gc(
     stop: bool = False,
     dry_run: bool = False,
     without: Mapping[str, Sequence[str]] | None = None,
+    only: Sequence[str] | None = None,
 ) -> Outcome:
     """Move what nothing refers to into `registry/trash/RUN`; with `untagged` also manifests that no tag leads to.
 
     `verify` reads every byte first; `stop` stops the registry meanwhile, which is else read-only. `without` are tags, by
-    repository, that a dry run takes for removed.
+    repository, that a dry run takes for removed; `only` are the places that were told before.
     """
     place, now, name = storing.tree(root), time.time(), storing.new_run(root)
     found: list[Collection] = []
@@ -48,7 +49,8 @@ def gc(
     def look() -> Collection:
         listener.working("reading what refers to what")
         graph = usage.without(reader.read(place, verify=verify, progress=hashed(listener)), without or {})
-        return collectable(graph, untagged=untagged, now=now)
+        unused = collectable(graph, untagged=untagged, now=now)
+        return unused if only is None else narrowed(unused, only, place)
 
     def plan(_: Preview) -> list[Step]:
         refuse_while_traced(root.path, root.host)
@@ -64,9 +66,9 @@ def gc(
         listener.working(f"{done:,} of {whole:,} moved")
 
     def collect(_: Control) -> str:
-        collection = narrowed(look(), found[0], place)
+        collection = narrowed(look(), found[0].places, place)
         trash.move(place, collection, storing.trash(root) / name, now=now, progress=moved)
-        _prove(place, found[0], storing.trash(root) / name)
+        _prove(place, collection, storing.trash(root) / name)
         found[:] = [collection]
         return f"{_told(collection)} → registry/trash/{name}"
 
@@ -171,7 +173,8 @@ def empty(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> 
     """Delete for good what was collected."""
 
     def plan(_: Preview) -> list[Step]:
-        return _emptied(trash.runs(storing.trash(root)), "asked for")
+        whole = [run for run in trash.runs(storing.trash(root)) if run.told.state in {"done", "emptying"}]
+        return _emptied(whole, "asked for")  # what was half moved is given back, and never deleted
 
     return carry_out(root, "gc empty", plan, {"empty": lambda control: _delete(root, control)}, listener, run="", dry_run=dry_run)
 

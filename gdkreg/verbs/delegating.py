@@ -75,6 +75,9 @@ def _is_two(root: Root) -> bool:
 def _losses(graph: Graph, *, untagged: bool, two: bool) -> Iterator[str]:
     for problem in graph.problems:
         yield f"{problem.repository or 'the storage'}: {problem.what} ({problem.path})"
+    for repository in graph.repositories.values() if two else ():
+        if repository.revisions and not repository.linked:
+            yield f"{repository.name}: it has no folder _layers, so Distribution 2.8 does not see that its manifests are used"
     for repository in graph.repositories.values() if untagged else ():
         for digest in repository.revisions:
             node = graph.manifests.get(digest)

@@ -11,6 +11,7 @@ from gdkreg.services import holding
 from gdkreg.verbs import untagged
 
 if TYPE_CHECKING:
+    from gdkreg.storage.trash import Run
     from gdkreg.verbs.root import Root
 
 _RUNS_ANEW = {"start", "recreate", "release"}
@@ -20,9 +21,22 @@ _ENDS = {"stop", "remove"}
 def roll_back(root: Root) -> list[Step]:
     """What was half moved goes back, or is emptied."""
     mark = holding.found(root.path, root.reader)
-    if mark is None or root.applied is None:
+    if root.applied is None or (mark is None and not _broken(root)):
         return []
-    return [Step("storage", Control(service="storage", verb="roll back", reason=f"{mark.command} broke off"))]
+    reason = f"{mark.command if mark else 'a collection'} broke off"
+    return [Step("storage", Control(service="storage", verb="roll back", reason=reason))]
+
+
+def _broken(root: Root) -> list[Run]:
+    """Runs in the trash that are neither whole nor given back."""
+    from gdkreg.verbs import storing
+
+    place = storing.trash(root)
+    if not root.host.entries(place):
+        return []
+    from gdkreg.storage import trash
+
+    return [run for run in trash.runs(place) if run.told.state != "done"]
 
 
 def as_before(root: Root) -> list[Step]:
@@ -70,7 +84,7 @@ def _roll_back(root: Root) -> str:
     from gdkreg.verbs import storing
 
     place = storing.tree_of(root.set_up())
-    broken = [run for run in trash.runs(storing.trash(root)) if run.told.state != "done"]
+    broken = _broken(root)
     if place is not None:
         for run in broken:
             trash.finish(place, run)

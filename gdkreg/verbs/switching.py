@@ -26,7 +26,11 @@ def readonly(root: Root, wanted: bool, listener: Listener = SILENT, *, dry_run: 
     def resources(settings: Settings) -> Sequence[Resource]:
         return root.inventory(settings).of_the_issuer()
 
-    outcome = _switch(root, "readonly", "read_only_maintenance_enabled", wanted, resources, listener, dry_run=dry_run)
+    def runs(settings: Settings, preview: Preview) -> list[Step]:
+        services = root.services(settings, preview)
+        return services.start(["registry"]) if services.runs("registry") else []
+
+    outcome = _switch(root, "readonly", "read_only_maintenance_enabled", wanted, resources, runs, listener, dry_run=dry_run)
     outcome.data["readonly"] = wanted
     return outcome
 
@@ -37,8 +41,9 @@ def schedule(root: Root, often: str, listener: Listener = SILENT, *, dry_run: bo
     def resources(settings: Settings) -> Sequence[Resource]:
         return (root.inventory(settings).schedule(),)
 
-    outcome = _switch(root, "gc schedule", "gc_schedule", _SCHEDULES[often], resources, listener, dry_run=dry_run)
-    settings = msgspec.structs.replace(root.settings, registry=_registry(root.settings, "gc_schedule", _SCHEDULES[often]))
+    key, value = "gc_schedule", _SCHEDULES[often]
+    outcome = _switch(root, "gc schedule", key, value, resources, lambda *_: [], listener, dry_run=dry_run)
+    settings = msgspec.structs.replace(root.settings, registry=_registry(root.settings, key, value))
     (resource,) = resources(settings)
     notes = resource.notes(resource.inspect(root.reader))
     outcome.notes += [f"! {note.text}\n    {note.fix}" for note in notes if note.level == "warning"]
@@ -56,6 +61,7 @@ def _switch(
     key: str,
     value: object,
     resources: Callable[[Settings], Sequence[Resource]],
+    services: Callable[[Settings, Preview], list[Step]],
     listener: Listener,
     *,
     dry_run: bool,
@@ -67,8 +73,7 @@ def _switch(
         refuse_while_traced(root.path, root.host)
         steps = _gdk_yml(root, preview, key, value)
         steps += reconcile.plan([*resources(settings), root.inventory(settings).applied()], preview, present=True)
-        services = root.services(settings, preview)
-        return steps + (services.start(["registry"]) if services.runs("registry") else [])
+        return steps + services(settings, preview)
 
     work = Work(root, command, listener)
     work.settings = settings

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gdkreg.errors import GdkregError
+from gdkreg.errors import DamagedError, GdkregError
 from gdkreg.host.base import digest as digest_of
 from gdkreg.plan import state
 from gdkreg.plan.actions import Control, Step
@@ -62,9 +62,11 @@ class Mark:
 
 def stands(root: Root) -> bool:
     """Whether a run broke off, and can be finished now."""
-    if state.read(root.reader, root.path, _MARK, _LIMIT) is None or root.applied is None:
+    try:
+        _read(state.read(root.reader, root.path, _MARK, _LIMIT) or b"")
+    except (DamagedError, msgspec.MsgspecError):  # there is none, or nothing can be learned from it
         return False
-    return root.services(root.applied).registry.state().running
+    return root.applied is not None and root.services(root.applied).registry.state().running
 
 
 def finish(root: Root) -> str:

@@ -11,7 +11,7 @@ import threading
 import time
 from pathlib import Path
 
-from tests.e2e.box import Box
+from tests.e2e.box import GDK_YML, Box
 from tests.e2e.pushing import push
 from tests.e2e.test_collecting import TREE, pulls, tags, tree
 from tests.e2e.test_collecting import images as images
@@ -126,3 +126,41 @@ def test_the_trash_outlives_down_and_is_told_of(up: Box, images: dict[str, str])
     up.ok("up", "--yes")
     up.ok("gc", "restore", "--yes")
     assert tags(up, "other") == {"a", "b"}
+
+
+def test_the_policy_and_the_collection_are_told_as_they_are_done(up: Box, images: dict[str, str]) -> None:
+    del images
+    up.ok("config", "set", "registry.cleanup.remove", "a|b|feature-1")
+    told = json.loads(up.ok("gc", "--cleanup", "--dry-run", "--json").out)
+    done = json.loads(up.ok("gc", "--cleanup", "--yes", "--json").out)
+    assert [item["text"] for item in told["actions"]] == [item["text"] for item in done["actions"]]
+    assert told["places"] == done["places"]
+    assert done["blobs"]
+    assert {item["tag"] for item in done["cleanup"]["decisions"]["other"] if item["removed"]} == {"a", "b"}
+    up.ok("stop", "registry")
+    result = up.ok("gc", "--cleanup", "--yes")
+    assert "no tag went" in result.out, "which keeps nobody from collecting"
+    up.ok("start")
+    (up.root / "gdk.yml").write_text(GDK_YML)
+
+
+def test_what_was_half_moved_is_given_back_without_a_mark_too_and_never_emptied(up: Box, images: dict[str, str]) -> None:
+    del images
+    up.ok("rm", "other:a", "other:b", "--yes")
+    before = tree(up)
+    up.ok("gc", "--untagged", "--yes")
+    (state,) = (up.root / "registry/trash").glob("*/run.json")
+    state.write_text(json.dumps({**json.loads(state.read_text()), "state": "moving"}))
+    up.ok("gc", "empty", "--yes")
+    assert tree(up) == before
+
+
+def test_a_damaged_mark_locks_nobody_out(up: Box, images: dict[str, str]) -> None:
+    del images
+    for name in ("collecting", "untagging"):
+        for command in (("start",), ("down", "--yes")):
+            (up.root / ".gdkreg" / name).write_bytes(b"\xff\xfe")
+            (up.root / ".gdkreg" / name).chmod(0o600)
+            up.ok(*command)
+            assert name == "untagging" or not (up.root / ".gdkreg" / name).exists()
+        up.ok("up", "--yes")

@@ -18,7 +18,19 @@ def box(lone_box: Box) -> Box:
 
 def _damages() -> list[tuple[str, bytes]]:
     contents = [b"", b"\xff\xfe\x00", b'{"pid": -1, "started": 1}', b'"' + b"a" * 9_000_000]
-    names = ["id", "journal.jsonl", "applied.json", "registry.pid", "auth.pid", "runtime", "http_secret", "first_user", "trace"]
+    names = [
+        "id",
+        "journal.jsonl",
+        "applied.json",
+        "registry.pid",
+        "auth.pid",
+        "runtime",
+        "http_secret",
+        "first_user",
+        "trace",
+        "collecting",
+        "untagging",
+    ]
     return [(name, content) for name in names for content in contents]
 
 
