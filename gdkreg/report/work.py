@@ -29,6 +29,8 @@ _PAST = {
     "logout": "logged out",
     "hold": "read-only meanwhile",
     "release": "takes writes as before",
+    "watch": "is watched by GDK's supervisor",
+    "let go": "stopped by GDK's supervisor",
     "untag": "untagged",
     "tag": "tagged again",
     "collect": "collected:",

@@ -19,22 +19,32 @@ from gdkreg.services.registry import PORT, Choice, FindEngine, Registry, State
 
 if TYPE_CHECKING:
     from gdkreg.services.auth import Auth
+    from gdkreg.services.supervisor import Supervisor
 
 Name = Literal["registry", "auth"]
 NAMES: tuple[Name, ...] = ("auth", "registry")
 
 
 class Services:
-    """`settings` are the ones to run with, `before` those that run now; `host` shows the machine as it will be by then."""
+    """`settings` are the ones to run with, `before` those that run now; `host` shows the machine as it will be by then.
+
+    `supervisor` is told of every start and stop; None for what it runs itself."""
 
     def __init__(
-        self, settings: Settings, before: Settings | None, host: HostReader, journal: Journal, find_engine: FindEngine
+        self,
+        settings: Settings,
+        before: Settings | None,
+        host: HostReader,
+        journal: Journal,
+        find_engine: FindEngine,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self.settings = settings
         self._before = before
         self._host = host
         self._journal = journal
         self._find_engine = find_engine
+        self._supervisor = supervisor
         self._choice: Choice | None = None
 
     @functools.cached_property
@@ -66,7 +76,21 @@ class Services:
         for name in NAMES:
             if name in names:
                 steps += [Step(name, control) for control in (self._start_auth() if name == "auth" else self._start_registry())]
+        if "registry" in names and self._supervised and not self._is_up and all(step.resource == "auth" for step in steps):
+            steps.append(self.watch())
         return steps
+
+    @functools.cached_property
+    def _supervised(self) -> bool:
+        return self._supervisor is not None and self._supervisor.drives
+
+    @property
+    def _is_up(self) -> bool:
+        return self._supervisor is not None and self._supervisor.wants
+
+    def watch(self) -> Step:
+        """Have GDK's supervisor take over what runs."""
+        return Step("registry", Control(service="registry", verb="watch", reason="gdk stop and gdk status know of it then"))
 
     def _start_auth(self) -> list[Control]:
         self.auth.check_wanted()
@@ -135,6 +159,12 @@ class Services:
                 held.add((self._before.address, self._before.registry.port))
         return held
 
+    def rival(self) -> tuple[str, str]:
+        """Another container in our place: its name, and its root where gdkreg made it. Raises `GdkregError`."""
+        runtime: Any = self.registry.runtime("docker")
+        name, root = runtime.rival(self.settings.address, self.settings.registry.port)
+        return str(name), str(root)
+
     def _refuse_rival(self, runtime: Any) -> None:
         if runtime.name != "docker":
             return
@@ -156,8 +186,10 @@ class Services:
     def stop(self, names: Sequence[Name], reason: str = "asked for") -> list[Step]:
         """Only what runs is stopped. Raises `GdkregError` where that cannot be told."""
         steps = []
+        supervised = "registry" in names and self._supervised and self._is_up
+        names = NAMES if supervised else names  # what it runs ends as a whole
         for name in reversed(NAMES):
-            if name in names and self.runs(name):
+            if name in names and ((supervised and name == "registry") or self.runs(name)):
                 steps.append(Step(name, Control(service=name, verb="stop", reason=reason, before="running", after="stopped")))
         return steps
 
@@ -229,9 +261,22 @@ class Services:
             registry.hold(host)
             return ""
         if control.verb in {"start", "recreate", "release"}:
-            return registry.start(host, registry.choose())
+            word = registry.start(host, registry.choose())
+            return word + self._watched(host)
+        if control.verb == "watch":
+            return self._watched(host)
+        if self._supervisor is not None:
+            self._supervisor.down(host)  # else it would start it again
+        if control.verb == "let go":
+            return ""
         (registry.remove if control.verb == "remove" else registry.stop)(host)
         return ""
+
+    def _watched(self, host: Host) -> str:
+        if self._supervisor is None or not self._supervisor.can_drive():
+            return ""
+        self._supervisor.up(host)
+        return ", under GDK's supervisor"
 
     def _pulled(self, registry: Registry, progress: Callable[[dict[str, Any]], None]) -> str:
         choice = registry.choose()
