@@ -75,12 +75,20 @@ def _of_rails(root: Root) -> list[str]:
     if wrong is None:
         return []
     return [
-        f"! {wrong.text}:",
+        f"! {wrong.note.text}:",
         *(f"    {row}" for row in wrong.diff.splitlines()),
         f"    {wrong.cure}",
+        *_trusted(root),
         "  gdk reconfigure writes it as it was again, but with this in gdk.yml:",
         *(f"    {row}" for row in wrong.lasting),
     ]
+
+
+def _trusted(root: Root) -> list[str]:
+    """What Rails, which asks OpenSSL, needs to trust a certificate of this root's."""
+    if not root.settings.registry.self_signed:
+        return []
+    return [f"    echo 'export SSL_CERT_FILE={root.path / 'registry_host.crt'}' >> {root.path / 'env.runit'}; gdk restart"]
 
 
 class Status(msgspec.Struct, frozen=True):

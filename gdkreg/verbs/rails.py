@@ -3,39 +3,43 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import msgspec
 
 from gdkreg.errors import GdkregError
-from gdkreg.plan import diff
 from gdkreg.plan.reconcile import Note
 from gdkreg.verbs.root import Root
 
 _FILE = "gitlab/config/gitlab.yml"
-_BLOCK = re.compile(r"^(?P<indent> *)registry:[ \t]*(?:#.*)?\n(?P<body>(?:(?P=indent) +.*\n|[ \t]*(?:#.*)?\n)*)", re.MULTILINE)
-_API_URL = re.compile(r"""^(?P<key> +api_url: *)(?P<quote>["']?)(?P<scheme>https?)://(?P<rest>[^\s"'#]*)""", re.MULTILINE)
+_BLOCK = re.compile(r"^( *)registry: *(#.*)?$")
+# Only what GDK can have written: a URL with a name and password in it is not shown.
+_API_URL = re.compile(r"""^( +api_url: *["']?)(https?)(://[^\s"'#@]*)(["']?\s*(#.*)?)$""")
 
 
 class Wrong(msgspec.Struct, frozen=True):
-    """`said` stands in `path` and should be `wanted`; `diff` is the whole difference."""
+    """Line `line` of `path` is `said` and should be `wanted`."""
 
     path: Path
+    line: int
     said: str
     wanted: str
-    diff: str
+    scheme: str
 
     @property
-    def text(self) -> str:
-        return f"{self.path} has api_url: {self.said}, and the registry speaks {self.wanted.partition(':')[0].upper()}"
-
-    @property
-    def cure(self) -> str:
-        return f"sed -i 's|api_url: {self.said}|api_url: {self.wanted}|' {self.path}; gdk restart rails-web"
+    def diff(self) -> str:
+        return f"--- {self.path}\n+++ {self.path}\n@@ -{self.line} +{self.line} @@\n-{self.said}\n+{self.wanted}"
 
     @property
     def note(self) -> Note:
-        return Note("warning", self.text, self.cure)
+        speaks = "HTTPS" if self.scheme == "https" else "plain HTTP"
+        return Note("warning", f"{self.path}:{self.line} says {self.said.strip()}, and the registry speaks {speaks}", self.cure)
+
+    @property
+    def cure(self) -> str:
+        other = "http" if self.scheme == "https" else "https"
+        return f"sed -i.bak '{self.line}s|{other}:|{self.scheme}:|' {shlex.quote(str(self.path))} && gdk restart rails-web"
 
     @property
     def lasting(self) -> list[str]:
@@ -45,22 +49,18 @@ class Wrong(msgspec.Struct, frozen=True):
 
 def find(root: Root) -> Wrong | None:
     """Where Rails would speak to the registry by the wrong scheme; None where it is right, or there is no such file."""
-    path = root.path / _FILE
+    path, scheme = root.path / _FILE, root.settings.scheme
     try:
-        before = (root.host.read(path) or b"").decode("utf-8", "replace")
+        lines = (root.host.read(path) or b"").decode("utf-8", "replace").splitlines()
     except GdkregError:
         return None
-    wanted, found = root.settings.scheme, list[tuple[str, str]]()
-
-    def block(match: re.Match[str]) -> str:
-        return match[0].replace(match["body"], _API_URL.sub(one, match["body"]), 1)
-
-    def one(match: re.Match[str]) -> str:
-        if match["scheme"] != wanted:
-            found.append((f"{match['scheme']}://{match['rest']}", f"{wanted}://{match['rest']}"))
-        return f"{match['key']}{match['quote']}{wanted}://{match['rest']}"
-
-    after = _BLOCK.sub(block, before)
-    if not found:
-        return None
-    return Wrong(path, *found[0], diff.unified(str(path), before.encode(), after.encode()))
+    inside: int | None = None
+    for number, line in enumerate(lines, 1):
+        indent = len(line) - len(line.lstrip())
+        if found := _BLOCK.match(line):
+            inside = len(found[1])
+        elif inside is not None and line.strip() and indent <= inside:
+            inside = None
+        elif inside is not None and (url := _API_URL.match(line)) and url[2] != scheme:
+            return Wrong(path, number, line, f"{url[1]}{scheme}{url[3]}{url[4]}", scheme)
+    return None

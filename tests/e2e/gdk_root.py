@@ -33,14 +33,14 @@ for link in services/*; do
   case " $names " in *" ${link#services/} "*) ;; *) rm "$link" ;; esac
 done
 if ! pgrep -f "runsvdir -P $ROOT/services" >/dev/null; then
-  (cd / && exec setsid runsvdir -P "$ROOT/services" "log: ....................................................." </dev/null >>"$ROOT/runsvdir.log" 2>&1) &
+  (cd / && exec setsid runsvdir -P "$ROOT/services" "log: ........" </dev/null >>"$ROOT/runsvdir.log" 2>&1) &
 fi
 verb=$1
 shift
 [ $# != 0 ] || set -- $(ls services)
 places=
 for name; do
-  for _ in $(seq 100); do [ -p "services/$name/supervise/ok" ] && break; sleep 0.1; done
+  for _ in $(seq 100); do sv status "$ROOT/services/$name" | grep -qE '^(run|down|finish)' && break; sleep 0.1; done
   places="$places $ROOT/services/$name"
 done
 exec sv -w 20 "$verb" $places
