@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import gdk_root
-from tests.e2e.box import GDK_YML, Box, child
+from tests.e2e.box import GDK_YML, HOST, Box, child
 from tests.e2e.gdk_root import gdk, log
 
 WAYS: list[gdk_root.Way] = ["procfile", "services"]
@@ -114,6 +114,7 @@ def test_gdkreg_and_the_supervisor_agree(root: Box) -> None:
     box = root
     box.ok("start")  # without the supervisor, which does not run yet
     gdk(box, "status", ok=False)
+    before_us = snapshot(box)
     (one,) = containers(box)
     box.ok("gdk", "on", "--yes")  # what runs is taken over, as it is
     until(box, lambda: "runs" in log(box))
@@ -141,8 +142,8 @@ def test_gdkreg_and_the_supervisor_agree(root: Box) -> None:
 
     box.ok("down", "--yes")
     assert containers(box) == []
-    assert not (box.root / "services/registry/run").exists() or "own registry" in (box.root / "services/registry/run").read_text()
-    gdk(box, "status", ok=False)
+    assert snapshot(box) == before_us
+    assert not (box.root / ".gdkreg").exists()
 
 
 def test_what_gdk_wrote_over_is_healed_and_what_was_killed_leaves_nothing(root: Box, way: gdk_root.Way) -> None:
@@ -258,3 +259,63 @@ def test_rails_api_url(root: Box) -> None:
     assert box.run("sh", "-c", cure.partition("&&")[0]).code == 0
     assert "says api_url" not in box.gdkreg("doctor").out
     assert box.ok("gdk", "on").out.startswith("Nothing to do")
+
+
+def test_a_process_in_the_place_of_a_container(lone_box: Box) -> None:
+    box = lone_box
+    gdk_root.make(box, "procfile")
+    box.configure(GDK_YML.replace("  image:", "  runtime: process\n  image:"))
+    box.ok("reconfigure", "--yes")
+    gdk(box, "start")
+    before = snapshot(box)
+    box.ok("gdk", "on", "--yes")
+    until(box, lambda: "runs" in log(box))  # GDK's own ran, so ours does
+    box.run("kill", "-9", str(status(box)["pid"]))
+    until(box, lambda: log(box).count("runs") == 2)
+    one = json.loads((box.root / ".gdkreg/registry.pid").read_text())["pid"]
+    box.run("kill", "-9", str(one))
+    until(box, lambda: log(box).count("runs") == 3)
+    assert log(box).count("the registry has ended") == 1
+    assert "Traceback" not in log(box)
+    box.ok("undo", "--yes")  # of what run registry started last
+    until(box, lambda: not box.listeners(5000))
+    box.ok("gdk", "off", "--yes")
+    assert snapshot(box) == before
+    assert not box.listeners(5000)
+    assert not box.listeners(5001)
+
+
+def test_undo_of_gdk_on(root: Box) -> None:
+    box = root
+    gdk(box, "start")
+    before = snapshot(box)
+    box.ok("gdk", "on", "--yes", "--dry-run")
+    gdk(box, "stop")
+    box.ok("gdk", "on", "--yes")
+    box.ok("undo", "--yes")
+    assert snapshot(box) == before
+    assert "Nothing to do" in box.ok("gdk", "off").out
+
+
+def test_what_else_replaces_the_registry_meanwhile(lone_engine_box: Box) -> None:
+    box = lone_engine_box
+    box.import_registry()
+    gdk_root.make(box, "services")
+    box.up_with_an_image()
+    gdk(box, "start")
+    box.ok("gdk", "on", "--yes")
+    until(box, lambda: "runs" in log(box))
+    pid = status(box)["pid"]
+    box.ok("rm", "group/app:1", "--yes")
+    box.ok("gc", "--untagged", "--yes")
+    box.ok("gc", "restore", "--yes")
+    box.ok("readonly", "on")
+    box.ok("readonly", "off")
+    box.gdkreg("trace", "--", "docker", "pull", f"{HOST}/group/none:1")
+    time.sleep(3)
+    found = status(box)
+    assert (found["state"], found["whose"]) == ("run", "gdkreg"), log(box)
+    assert found["pid"] == pid, log(box)
+    assert box.listeners(5001)
+    gdk(box, "stop", "registry")
+    assert containers(box) == []
