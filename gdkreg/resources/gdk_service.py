@@ -186,8 +186,10 @@ class GdkService(msgspec.Struct, frozen=True):
             return first + self.files.back(entry, host)
         if not self.files.mine(path):
             raise foreign(entry)
-        made, stands = entry.after and not entry.before, host.info(path) is not None
-        if made and stands and path != self.folder.parent:
+        info = host.info(path)
+        if info is not None and info.kind != "folder":
+            return []  # GDK's link, that is back
+        if entry.after and not entry.before and info is not None and path != self.folder.parent:
             kept = [path / _RUNITS] if host.info(path / _RUNITS) is not None else []
             return [
                 *(RemoveFolder(path=one, reason="what runit keeps", whole=True) for one in kept),

@@ -78,6 +78,14 @@ def test_in_the_place_of_gdks_link_and_back(fake: FakeHost) -> None:
     assert plan(fake, resource(fake, wanted=False), present=False) == []
 
 
+def test_down_does_not_take_gdks_link_for_the_folder(fake: FakeHost) -> None:
+    linked(fake)
+    apply(fake, resource(fake))
+    (made,) = [entry for entry in journal(fake).entries if entry.kind == "folder" and entry.target == "@/services/registry"]
+    apply(fake, resource(fake), present=False)
+    assert resource(fake).back(made, fake) == []
+
+
 def test_before_gdks_first_start(fake: FakeHost) -> None:
     apply(fake, resource(fake))
     assert fake.ran == []
