@@ -152,7 +152,11 @@ class GdkService(msgspec.Struct, frozen=True):
         return found
 
     def _release(self, state: GdkState) -> list[Action]:
-        if not state.ours:
+        theirs = any(file.content is not None and file.owned is None for file in state.files)
+        began = (
+            bool(self.original) and state.services and not theirs and not state.foreign
+        )  # and was killed before the first file
+        if state.link or not (state.ours or began):
             return []
         released = [action for file in reversed(state.files) for action in self.files.release(file)]
         if edited := [action for action in released if isinstance(action, Leave)]:

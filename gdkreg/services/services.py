@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gdkreg.config.effective import Settings
 from gdkreg.errors import DamagedError, GdkregError
-from gdkreg.host import network
-from gdkreg.host.base import Host, HostReader, digest
-from gdkreg.plan import ledger, roots
+from gdkreg.host.base import Host, HostReader
+from gdkreg.plan import roots
 from gdkreg.plan.actions import Control, Step
 from gdkreg.plan.journal import Journal
 from gdkreg.services import place, ready, storage
+from gdkreg.services.refusals import refuse_rival, refuse_shared_storage
 from gdkreg.services.registry import PORT, Choice, FindEngine, Registry, State
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ class Services:
         if runs and not others and self.registry.is_current(runtime):
             return []
         runtime.check()
-        self._refuse_where_taken(self.settings.registry.port, PORT, lambda: self._refuse_rival(runtime))
+        self._refuse_where_taken(self.settings.registry.port, PORT, lambda: refuse_rival(runtime, self.settings))
         if problem := storage.problem(self.settings, self._host):
             raise problem
         ran = runs or any(self._runs(kind) for kind in others)
@@ -165,24 +164,6 @@ class Services:
         name, root = runtime.rival(self.settings.address, self.settings.registry.port)
         return str(name), str(root)
 
-    def _refuse_rival(self, runtime: Any) -> None:
-        if runtime.name != "docker":
-            return
-        name, root = runtime.rival(self.settings.address, self.settings.registry.port)
-        port = self.settings.registry.port
-        if root:
-            raise GdkregError(
-                f"port {port} of {self.settings.address} is held by the registry of {root}",
-                why=f"container {name}",
-                fix=f"gdkreg stop --root {root}, or {place.move(port, PORT)}",
-            )
-        if name:
-            raise GdkregError(
-                f"port {port} is held by GDK's own registry, container {name}",
-                why="both would serve the same storage",
-                fix="gdk stop registry (gdk start starts it again: gdk start rails-web and the like leave it off)",
-            )
-
     def stop(self, names: Sequence[Name], reason: str = "asked for") -> list[Step]:
         """Only what runs is stopped. Raises `GdkregError` where that cannot be told."""
         steps = []
@@ -196,23 +177,12 @@ class Services:
     def hold(self) -> list[Step]:
         """The registry, where it runs, read-only until `release`. Raises `GdkregError` where another one serves the same
         storage, or nobody can tell what runs."""
-        self._refuse_shared_storage()
+        refuse_shared_storage(self.settings, self._host)
         if not self.runs("registry"):
             if (runtime := self.registry.current()) is not None:
-                self._refuse_rival(runtime)
+                refuse_rival(runtime, self.settings)
             return []
         return [_held("hold", "no push may come in between")]
-
-    def _refuse_shared_storage(self) -> None:
-        """Another root may have its storage at the same place, by a symlink: its registry would write meanwhile."""
-        own = (self.settings.root / "registry/storage").resolve()
-        for claim in roots.others(self.settings.root, self._host):
-            if (Path(claim.path) / "registry/storage").resolve() == own and network.can_bind(claim.address, claim.port):
-                raise GdkregError(
-                    f"the registry of {claim.path} has the same storage, and runs",
-                    why="what it takes in meanwhile could be collected",
-                    fix=f"gdkreg stop --root {claim.path}",
-                )
 
     def release(self, reason: str = "") -> list[Step]:
         """As it is to run, again: what is in memory of the storage as it was is forgotten by that."""
@@ -311,15 +281,3 @@ class Services:
 
 def _held(verb: Literal["hold", "release"], reason: str) -> Step:
     return Step("registry", Control(service="registry", verb=verb, reason=reason, before="running", after="running"))
-
-
-def refuse_foreign_configuration(journal: Journal, host: HostReader) -> None:
-    """What was applied last is started, and nothing that somebody else put in its place. Raises `GdkregError`."""
-    path = ledger.place(journal.root, "@/registry/config.yml")
-    owned = journal.owned().get(path)
-    if owned is not None and digest(host.read(path)) != owned.written:
-        raise GdkregError(
-            f"{path} is not as gdkreg wrote it",
-            why="somebody else wrote over it, perhaps gdk reconfigure",
-            fix="gdkreg reconfigure",
-        )

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from gdkreg.errors import GdkregError
-from gdkreg.plan.actions import Control, Leave, MakeFolder, RemoveFile, RemoveFolder, RunCommand, WriteFile, target
+from gdkreg.plan.actions import Control, Leave, MakeFolder, RemoveFile, RemoveFolder, RunCommand, Step, WriteFile, target
 from gdkreg.plan.preview import Preview
 from gdkreg.plan.reconcile import back
 from gdkreg.resources.gdk_service import FILES, MARK, GdkService, is_driven, is_gdk
@@ -84,6 +84,17 @@ def test_down_does_not_take_gdks_link_for_the_folder(fake: FakeHost) -> None:
     (made,) = [entry for entry in journal(fake).entries if entry.kind == "folder" and entry.target == "@/services/registry"]
     apply(fake, resource(fake), present=False)
     assert resource(fake).back(made, fake) == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_run_that_broke_off_is_taken_back(fake: FakeHost, count: int) -> None:
+    linked(fake)
+    known = journal(fake)
+    steps = [Step("gdk", action) for action in plan(fake, resource(fake))][:count]
+    executor(fake, known, "gdk on").carry_out(steps)
+    apply(fake, resource(fake, wanted=False))
+    assert fake.infos[FOLDER].target == LINK
+    assert plan(fake, resource(fake, wanted=False)) == []
 
 
 def test_before_gdks_first_start(fake: FakeHost) -> None:
