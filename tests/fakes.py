@@ -188,7 +188,7 @@ class FakeHost:
         return Completed(0)
 
     def _simulate(self, program: str, words: list[str]) -> None:
-        """What `ip`, `ifconfig`, `systemctl` and `chown` do to addresses, links and owners."""
+        """What `ip`, `ifconfig`, `systemctl`, `chown`, `rm` and `ln` do to addresses, links and owners."""
         if program == "ip" and words[:2] in (["address", "add"], ["address", "replace"]):
             name = words[words.index("label") + 1] if "label" in words else words[words.index("dev") + 1]
             self.net.append(Interface(name, words[2].split("/")[0], 32))
@@ -209,6 +209,10 @@ class FakeHost:
                 self.infos[link] = FileInfo("symlink", 0o777, 0, 0, "../" + unit)
             else:
                 self.infos.pop(link, None)
+        elif program == "rm":
+            self.infos.pop(Path(words[0]))
+        elif program == "ln":
+            self.link(words[2], words[1])
         elif program == "chown":
             uid, gid = (int(part) for part in words[1].split(":"))
             path = Path(words[2].removesuffix("/."))

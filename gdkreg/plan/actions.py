@@ -54,7 +54,8 @@ class MakeFolder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RemoveFolder(msgspec.Struct, frozen=True, kw_only=True):
-    """Remove a folder that is empty by then; one that is not stays. `whole`: gdkreg's own folder, with all that is in it."""
+    """Remove a folder that is empty by then; one that is not stays. `whole`: gdkreg's own folder, with all that is
+    in it, or what a program keeps for itself in a folder that is ours."""
 
     path: Path
     reason: str
@@ -66,10 +67,10 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     """What a command changes, for the journal: never how. `before` and `after` are words of the kind:
 
     address: the interface, or "" where there is none; unit: "enabled" or "", by the link that says so;
-    owner: "uid:gid".
+    owner: "uid:gid"; link: where a symlink leads.
     """
 
-    kind: Literal["address", "unit", "owner"]
+    kind: Literal["address", "unit", "owner", "link"]
     target: str
     before: str
     after: str
@@ -88,7 +89,7 @@ class RunCommand(msgspec.Struct, frozen=True, kw_only=True):
     may_fail: bool = False
 
 
-ServiceVerb = Literal["pull", "start", "recreate", "stop", "remove", "prove", "hold", "release"]
+ServiceVerb = Literal["pull", "start", "recreate", "stop", "remove", "prove", "hold", "release", "watch", "let go"]
 ImageVerb = Literal["untag", "tag", "collect", "restore", "roll back", "empty", "copy"]
 
 

@@ -35,7 +35,7 @@ from gdkreg.plan.outcome import Item, Listener
 
 _KINDS = {WriteFile: "file", RemoveFile: "file", MakeFolder: "folder", RemoveFolder: "folder", ForgetFile: "forget"}
 # What gdkreg is told to do rather than what it keeps in shape: told of, but with nothing to take back.
-_PASSING = {"pull", "prove", "hold", "release", "untag", "tag", "restore", "roll back", "empty"}
+_PASSING = {"pull", "prove", "hold", "release", "untag", "tag", "restore", "roll back", "empty", "watch", "let go"}
 Perform = Callable[[Control], str]
 
 
@@ -185,7 +185,7 @@ class Executor:
         if isinstance(action, RunCommand):
             fact = action.fact
             kind, name, options = fact.kind, fact.target, {"before": fact.before, "after": fact.after}
-            if fact.kind == "owner":
+            if fact.kind in {"owner", "link"}:
                 name = ledger.written(self._root, Path(fact.target))
         elif isinstance(action, Control):
             kind = {"login": "login", "logout": "login", "collect": "trash"}.get(action.verb, "service")

@@ -135,6 +135,9 @@ class Journal:
         info = host.info(path) if entry.kind in {"folder", "unit", "owner", "trash"} else None
         if entry.kind == "owner":
             return info is not None and f"{info.uid}:{info.gid}" == entry.after
+        if entry.kind == "link":
+            there = self._host.info(path)
+            return (there is not None and there.kind == "symlink") == bool(entry.after)
         if entry.kind in {"folder", "unit", "trash"}:
             return (info is not None) == bool(entry.after)
         return True  # services tell themselves how they stand

@@ -101,6 +101,8 @@ class Preview:
             self._net = [*rest, Interface(fact.after, fact.target, 32)] if fact.after else rest
         elif fact.kind == "unit":
             self._infos[path] = FileInfo("symlink", 0o777, 0, 0) if fact.after else None
+        elif fact.kind == "link":
+            self._infos[path] = FileInfo("symlink", 0o777, 0, 0, fact.after) if fact.after else None
         elif (info := self.info(path)) is not None:
             uid, gid = (int(part) for part in fact.after.split(":"))
             self._infos[path] = FileInfo(info.kind, info.mode, uid, gid, info.target)

@@ -28,6 +28,8 @@ _PAST = {
     "login": "logged in:",
     "logout": "logged out",
     "hold": "read-only meanwhile",
+    "watch": "is watched by GDK's supervisor",
+    "let go": "stopped by GDK's supervisor",
     "untag": "untagged",
     "tag": "tagged again",
     "collect": "collected:",

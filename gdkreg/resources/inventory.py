@@ -18,7 +18,7 @@ from gdkreg.plan.journal import Journal
 from gdkreg.plan.ledger import Entry
 from gdkreg.plan.reconcile import Resource
 from gdkreg.plan.state import FOLDER
-from gdkreg.resources import git_exclude, hosts_text, registry_config, units
+from gdkreg.resources import gdk_service, git_exclude, hosts_text, registry_config, units
 from gdkreg.resources.applied import Applied
 from gdkreg.resources.certificates import Certificate, Jwks
 from gdkreg.resources.container_files import ContainerFiles
@@ -68,6 +68,7 @@ class Inventory:
             self.docker_trust(),
             *self.runners(),
             *self.checkout(),
+            *self.in_gdk(),
             self.schedule(),
             self.applied(),
         )
@@ -93,6 +94,27 @@ class Inventory:
         path = git_exclude.place(self._settings.root)
         here = self._host.info(path) is not None or path in self._journal.owned()
         return (git_exclude.GitExclude(path, self._journal),) if here else ()
+
+    def in_gdk(self) -> tuple[gdk_service.GdkService, ...]:
+        """What a GDK has besides."""
+        service = self.gdk_service()
+        here = service.wanted or gdk_service.is_gdk(self._settings.root, self._host)
+        return (service,) if here else ()
+
+    def gdk_service(self) -> gdk_service.GdkService:
+        root, env = self._settings.root, self._host.platform.env
+        folders = ("services", "services/registry", "services/registry/log")
+        names = (*folders, *(f"services/registry/{name}" for name in gdk_service.FILES))
+        files = self._own("gdk", *names, marked=lambda content: gdk_service.MARK in content)
+        link = self._journal.facts("link").get(ledger.written(root, gdk_service.place(root)))
+        return gdk_service.GdkService(
+            root,
+            self._options.gdk or bool(files.ours()),
+            files,
+            {name: env[name] for name in gdk_service.ENGINE if env.get(name)} if self._options.gdk else None,
+            link.before if link is not None else "",
+            root / "services" in self._journal.folders(),
+        )
 
     def applied(self) -> Applied:
         return Applied(self._settings, self._own("applied", f"{FOLDER}/applied.json"))

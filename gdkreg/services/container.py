@@ -264,6 +264,15 @@ class ContainerRuntime:
             *whole, rest = (rest + piece).split(b"\n")
             yield from (line.decode(errors="replace") for line in whole)
 
+    def attend(self, since: float) -> Iterator[str]:
+        from docker.errors import DockerException
+        from urllib3.exceptions import HTTPError
+
+        try:
+            yield from self.lines(None, follow=True, since=since)
+        except (OSError, HTTPError, DockerException, GdkregError):
+            return  # the engine is gone, or the container was removed; whoever attends looks what it is
+
     def rival(self, address: str, port: int) -> tuple[str, str]:
         """Another container that stands in our way: its name, and its root where it is another root's registry. It publishes
         our place, or mounts this root's registry folder as GDK's own registry does."""

@@ -94,8 +94,9 @@ class Daemon:
     def last_lines(self, count: int) -> list[str]:
         return list(self.lines(count, follow=False, since=None))
 
-    def lines(self, count: int | None, *, follow: bool, since: float | None) -> Iterator[str]:
-        """The log's last lines, and what comes, until it is interrupted. `since` is in seconds since the epoch."""
+    def lines(self, count: int | None, *, follow: bool, since: float | None, to_its_end: bool = False) -> Iterator[str]:
+        """The log's last lines, and what comes, until it is interrupted; with `to_its_end` until the process has ended.
+        `since` is in seconds since the epoch."""
         try:
             fd = files.open_own(self.log, self._root, os.O_RDONLY)
         except OSError:
@@ -106,9 +107,12 @@ class Daemon:
                 kept = _since(kept, since)
             yield from kept if count is None else kept[max(0, len(kept) - count) :]
             while follow:
-                line = stream.readline()
-                if line:
+                gone = to_its_end and self.running() is None  # asked before the last look: nothing is lost
+                if line := stream.readline():
                     yield line.rstrip("\n")
+                    yield from (more.rstrip("\n") for more in stream)
+                elif gone:
+                    return
                 else:
                     if stream.tell() > self.log.stat().st_size:
                         stream.seek(0)  # it was rotated

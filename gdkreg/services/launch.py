@@ -15,6 +15,7 @@ from gdkreg.host.base import HostReader
 from gdkreg.plan.actions import is_pending
 from gdkreg.plan.state import FOLDER
 from gdkreg.resources import registry_config as config
+from gdkreg.resources.gdk_service import is_driven
 
 LABEL_ROOT = "gdkreg.root"
 LABEL_ID = "gdkreg.id"
@@ -122,7 +123,8 @@ def build(settings: Settings, id_: str, host: HostReader) -> Launch:
         binary=registry.bin,
         uid=int(registry.uid) if registry.uid != "" else None,
         gid=int(registry.gid) if registry.gid != "" else None,
-        restart_policy=registry.restart_policy or "no",
+        # Who starts it again is GDK's supervisor, where that drives it.
+        restart_policy="no" if is_driven(root, host) else registry.restart_policy or "no",
         content=_content_digest(host, raw, mounts),
     )
 

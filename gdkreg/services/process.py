@@ -115,3 +115,6 @@ class ProcessRuntime:
 
     def lines(self, count: int | None, *, follow: bool, since: float | None) -> Iterator[str]:
         return self.daemon.lines(count, follow=follow, since=since)
+
+    def attend(self, since: float) -> Iterator[str]:
+        return self.daemon.lines(None, follow=True, since=since, to_its_end=True)

@@ -47,6 +47,7 @@ class Runtime(Protocol):
     def remove(self, host: Host) -> None: ...
     def last_lines(self, count: int) -> list[str]: ...
     def lines(self, count: int | None, *, follow: bool, since: float | None) -> Iterator[str]: ...
+    def attend(self, since: float) -> Iterator[str]: ...
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -270,6 +271,13 @@ class Registry:
         from gdkreg.masking.text import prose
 
         return map(prose, runtime.lines(count, follow=follow, since=since))  # it logs its endpoints with their headers
+
+    def attend(self, since: float) -> Iterator[str]:
+        """The log from a moment on, until what runs has ended or its engine is gone."""
+        runtime = self.current()
+        from gdkreg.masking.text import prose
+
+        return map(prose, runtime.attend(since)) if runtime is not None else iter(())
 
     # on the way
 

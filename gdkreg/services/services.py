@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gdkreg.config.effective import Settings
 from gdkreg.errors import DamagedError, GdkregError
-from gdkreg.host import network
-from gdkreg.host.base import Host, HostReader, digest
-from gdkreg.plan import ledger, roots
+from gdkreg.host.base import Host, HostReader
+from gdkreg.plan import roots
 from gdkreg.plan.actions import Control, Step
 from gdkreg.plan.journal import Journal
 from gdkreg.services import place, ready, storage
+from gdkreg.services.refusals import refuse_holder, refuse_rival, refuse_shared_storage
 from gdkreg.services.registry import PORT, Choice, FindEngine, Registry, State
 
 if TYPE_CHECKING:
     from gdkreg.services.auth import Auth
+    from gdkreg.services.supervisor import Supervisor
 
 Name = Literal["registry", "auth"]
 NAMES: tuple[Name, ...] = ("auth", "registry")
 
 
 class Services:
-    """`settings` are the ones to run with, `before` those that run now; `host` shows the machine as it will be by then."""
+    """`settings` are the ones to run with, `before` those that run now; `host` shows the machine as it will be by then.
+
+    `supervisor` is told of every start and stop; None for what it runs itself."""
 
     def __init__(
-        self, settings: Settings, before: Settings | None, host: HostReader, journal: Journal, find_engine: FindEngine
+        self,
+        settings: Settings,
+        before: Settings | None,
+        host: HostReader,
+        journal: Journal,
+        find_engine: FindEngine,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self.settings = settings
         self._before = before
         self._host = host
         self._journal = journal
         self._find_engine = find_engine
+        self._supervisor = supervisor
         self._choice: Choice | None = None
 
     @functools.cached_property
@@ -67,7 +75,21 @@ class Services:
         for name in NAMES:
             if name in names:
                 steps += [Step(name, control) for control in (self._start_auth() if name == "auth" else self._start_registry())]
+        if "registry" in names and self._supervised and not self._is_up and all(step.resource == "auth" for step in steps):
+            steps.append(self.watch())
         return steps
+
+    @functools.cached_property
+    def _supervised(self) -> bool:
+        return self._supervisor is not None and self._supervisor.drives
+
+    @property
+    def _is_up(self) -> bool:
+        return self._supervisor is not None and self._supervisor.wants
+
+    def watch(self) -> Step:
+        """Have GDK's supervisor take over what runs."""
+        return Step("registry", Control(service="registry", verb="watch", reason="gdk stop and gdk status know of it then"))
 
     def _start_auth(self) -> list[Control]:
         self.auth.check_wanted()
@@ -87,7 +109,7 @@ class Services:
         if runs and not others and self.registry.is_current(runtime):
             return []
         runtime.check()
-        self._refuse_where_taken(self.settings.registry.port, PORT, lambda: self._refuse_rival(runtime))
+        self._refuse_where_taken(self.settings.registry.port, PORT, lambda: refuse_rival(runtime, self.settings))
         if problem := storage.problem(self.settings, self._host):
             raise problem
         ran = runs or any(self._runs(kind) for kind in others)
@@ -136,29 +158,19 @@ class Services:
                 held.add((self._before.address, self._before.registry.port))
         return held
 
-    def _refuse_rival(self, runtime: Any) -> None:
-        if runtime.name != "docker":
-            return
+    def rival(self) -> tuple[str, str]:
+        """Another container in our place: its name, and its root where gdkreg made it. Raises `GdkregError`."""
+        runtime: Any = self.registry.runtime("docker")
         name, root = runtime.rival(self.settings.address, self.settings.registry.port)
-        port = self.settings.registry.port
-        if root:
-            raise GdkregError(
-                f"port {port} of {self.settings.address} is held by the registry of {root}",
-                why=f"container {name}",
-                fix=f"gdkreg stop --root {root}, or {place.move(port, PORT)}",
-            )
-        if name:
-            raise GdkregError(
-                f"port {port} is held by GDK's own registry, container {name}",
-                why="both would serve the same storage",
-                fix="gdk stop registry (gdk start starts it again: gdk start rails-web and the like leave it off)",
-            )
+        return str(name), str(root)
 
     def stop(self, names: Sequence[Name], reason: str = "asked for") -> list[Step]:
         """Only what runs is stopped. Raises `GdkregError` where that cannot be told."""
         steps = []
+        supervised = "registry" in names and self._supervised and self._is_up
+        names = NAMES if supervised else names  # what it runs ends as a whole
         for name in reversed(NAMES):
-            if name in names and self.runs(name):
+            if name in names and ((supervised and name == "registry") or self.runs(name)):
                 steps.append(Step(name, Control(service=name, verb="stop", reason=reason, before="running", after="stopped")))
         return steps
 
@@ -172,19 +184,10 @@ class Services:
         """Raises `GdkregError` where another registry may write into this storage meanwhile: one of another root, whose storage
         is a symlink to ours, GDK's own, or one that somebody started by hand at our place."""
         if (runtime := self.registry.current()) is not None:
-            self._refuse_rival(runtime)
-        place_, ours = (self.settings.address, self.settings.registry.port), self.runs("registry")
-        found = network.can_bind(*place_)
-        if not ours and found is not None and found.errno == errno.EADDRINUSE:
-            raise place.taken(*place_, PORT, roots.others(self.settings.root, self._host))
-        own = (self.settings.root / "registry/storage").resolve()
-        for claim in roots.others(self.settings.root, self._host):
-            if (Path(claim.path) / "registry/storage").resolve() == own and network.can_bind(claim.address, claim.port):
-                raise GdkregError(
-                    f"the registry of {claim.path} has the same storage, and runs",
-                    why="what it takes in meanwhile could be collected",
-                    fix=f"gdkreg stop --root {claim.path}",
-                )
+            refuse_rival(runtime, self.settings)
+        if not self.runs("registry"):
+            refuse_holder(self.settings, self._host)
+        refuse_shared_storage(self.settings, self._host)
 
     def release(self, reason: str = "") -> list[Step]:
         """As it is to run, again: what is in memory of the storage as it was is forgotten by that."""
@@ -233,11 +236,23 @@ class Services:
             registry.hold(host)
             return ""
         if control.verb in {"start", "recreate", "release"}:
-            return registry.start(host, registry.choose())
-        if control.service != "registry" or control.verb not in {"remove", "stop"}:
+            return registry.start(host, registry.choose()) + self._watched(host)
+        if control.verb == "watch":
+            return self._watched(host)
+        if control.service != "registry" or control.verb not in {"remove", "stop", "let go"}:
             raise GdkregError(f"nothing here can {control.verb} {control.service}", fix="please report it")
+        if self._supervisor is not None:
+            self._supervisor.down(host)  # else it would start it again
+        if control.verb == "let go":
+            return ""
         (registry.remove if control.verb == "remove" else registry.stop)(host)
         return ""
+
+    def _watched(self, host: Host) -> str:
+        if self._supervisor is None or not self._supervisor.can_drive():
+            return ""
+        self._supervisor.up(host)
+        return ", under GDK's supervisor"
 
     def _pulled(self, registry: Registry, progress: Callable[[dict[str, Any]], None]) -> str:
         choice = registry.choose()
@@ -272,15 +287,3 @@ class Services:
 
 def _held(verb: Literal["hold", "release"], reason: str) -> Step:
     return Step("registry", Control(service="registry", verb=verb, reason=reason, before="running", after="running"))
-
-
-def refuse_foreign_configuration(journal: Journal, host: HostReader) -> None:
-    """What was applied last is started, and nothing that somebody else put in its place. Raises `GdkregError`."""
-    path = ledger.place(journal.root, "@/registry/config.yml")
-    owned = journal.owned().get(path)
-    if owned is not None and digest(host.read(path)) != owned.written:
-        raise GdkregError(
-            f"{path} is not as gdkreg wrote it",
-            why="somebody else wrote over it, perhaps gdk reconfigure",
-            fix="gdkreg reconfigure",
-        )

@@ -7,7 +7,7 @@ import msgspec
 from gdkreg.config.values import is_ipv4, is_loopback
 from gdkreg.engines.trust import hint
 from gdkreg.plan.reconcile import Note
-from gdkreg.verbs import standing
+from gdkreg.verbs import rails, standing
 from gdkreg.verbs.root import Root, Standing
 
 
@@ -23,6 +23,7 @@ def examine(root: Root) -> list[Standing]:
         Standing("engine", _engine(root)),
         Standing("name", _name(root)),
         *_services(root),
+        *_rails(root),
     ]
 
 
@@ -80,6 +81,11 @@ def _services(root: Root) -> list[Standing]:
         note = standing.note_of(name, state)
         found.append(Standing(name, [msgspec.structs.replace(note, level="error") if note.level == "off" else note]))
     return found
+
+
+def _rails(root: Root) -> list[Standing]:
+    wrong = rails.find(root)
+    return [Standing("rails", [wrong.note])] if wrong else []
 
 
 def is_broken(findings: list[Standing]) -> bool:

@@ -46,6 +46,7 @@ class Root:
         self.host = host
         self.options = options
         self._lenient = lenient
+        self.in_foreground = False  # this very process is what a supervisor runs
         self.settings: Settings = self._settings()
         if self.settings.registry.token_issuer == "auto" and self.applied is not None:
             self.settings = msgspec.structs.replace(self.settings, issuer=self.applied.issuer)
@@ -155,8 +156,10 @@ class Root:
     def services(self, settings: Settings, host: HostReader | None = None) -> Services:
         """The services as `settings` want them, on the machine as `host` shows it."""
         from gdkreg.services.services import Services
+        from gdkreg.services.supervisor import Supervisor
 
-        return Services(settings, self.applied, host or self.reader, self.journal, lambda: self.found_engine)
+        supervisor = None if self.in_foreground else Supervisor(self.path, self.host)
+        return Services(settings, self.applied, host or self.reader, self.journal, lambda: self.found_engine, supervisor)
 
     def decide_issuer(self) -> None:
         """With `token_issuer: auto`, ask GitLab whether it answers; other commands go by what was applied."""

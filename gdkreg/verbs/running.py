@@ -12,7 +12,8 @@ from gdkreg.plan.actions import Step
 from gdkreg.plan.outcome import Listener, Outcome
 from gdkreg.plan.preview import Preview
 from gdkreg.plan.reconcile import Resource
-from gdkreg.services.services import Name, Services, refuse_foreign_configuration
+from gdkreg.services.refusals import refuse_foreign_configuration
+from gdkreg.services.services import Name, Services
 from gdkreg.services.tracing import refuse_while_traced
 from gdkreg.verbs.root import Root
 from gdkreg.verbs.work import SILENT, Work, pulls_first

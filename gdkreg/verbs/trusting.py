@@ -12,6 +12,7 @@ from gdkreg.plan import reconcile
 from gdkreg.plan.actions import Step
 from gdkreg.plan.outcome import Listener, Outcome
 from gdkreg.plan.preview import Preview
+from gdkreg.resources.gdk_service import is_gdk
 from gdkreg.resources.runner_config import usual_places
 from gdkreg.verbs.machine import trust_left_out
 from gdkreg.verbs.root import Root
@@ -83,7 +84,21 @@ def runner_patch(
         present=not remove,
     )
     outcome.data |= {"file": str(file), "runners": seen}
+    outcome.notes += [] if remove or not outcome.items else _lasting(root, file)
     return outcome
+
+
+def _lasting(root: Root, file: Path) -> list[str]:
+    """The lines of gdk.yml without which GDK renders its own runner's file anew as it was."""
+    name = "gitlab-runner-config.toml"
+    said = (root.host.read(root.path / "gdk.yml") or b"").decode("utf-8", "replace")
+    if file != root.path / name or not is_gdk(root.path, root.host) or name in said:
+        return []
+    hosts = ", ".join(f"'{one}:{address}'" for one, address in root.inventory().runner(file).wanted.hosts.items())
+    lines = ["gdk:", f"  protected_config_files: ['{name}']"]
+    lines += ["runner:", f"  extra_hosts: [{hosts}]"] if hosts else []
+    why = "! gdk reconfigure renders this file anew, and gdkreg reconfigure patches it again. So that it lasts, in gdk.yml:"
+    return [why, *(f"    {line}" for line in lines)]
 
 
 def runner_files(root: Root, given: Path | None, *, remove: bool) -> list[Path]:

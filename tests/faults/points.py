@@ -60,6 +60,8 @@ SCENARIOS = [
     Scenario("runner-patch", ("runner-patch", "config.toml"), _SET_UP),
     Scenario("cert renew", ("cert", "renew", "--yes"), _SET_UP),
     Scenario("config set", ("config", "set", "registry.certificate_days", "90"), _SET_UP),
+    Scenario("gdk on", ("gdk", "on", "--yes"), _SET_UP),
+    Scenario("gdk off", ("gdk", "off", "--yes"), (*_SET_UP, ("gdk", "on", "--yes"))),
     Scenario("user add", ("user", "add", "ci", "--admin", "--password-stdin"), _SET_UP, stdin="hunter22\n"),
 ]
 
@@ -104,6 +106,8 @@ for p in /proc/[0-9]*; do
 done
 """
         box.run("sh", "-c", script, stdin=self.hosts)
+        if self.scenario.name.startswith("gdk"):
+            box.run("sh", "-c", 'rm -rf services sv; mkdir -p services sv/registry; ln -s "$PWD/sv/registry" services/registry')
         (box.root / "gdk.yml").write_text(GDK_YML)
         (box.root / "config.toml").write_text(self._runner)
         if self.scenario.sudo:

@@ -46,15 +46,20 @@ COMMANDS: dict[str, list[str]] = {
     "config set": ["config", "set", "registry.certificate_days", "90"],
     "user remove": ["user", "remove", "ci"],
     "logout": ["logout"],
+    "gdk on": ["gdk", "on", "--yes"],
+    "gdk off": ["gdk", "off", "--yes"],
     "undo": ["undo", "--yes"],
     "down": ["down", "--yes"],
 }
 # Where an engine or a port is in the way, the commands that mind it.
 ONLY = {
+    "driven": ("reconfigure", "start", "stop", "gdk on", "gdk off", "undo", "down"),
     "image_missing": ("reconfigure", "up", "start", "down"),
     "other_root_on_the_port": ("reconfigure", "up", "start", "restart", "stop", "trust", "down"),
     "engine_gone": ("reconfigure", "up", "start", "stop", "restart", "distrust", "undo", "down"),
 }
+# Each state is made anew after a command that changed something, so these are asked where they mean something.
+IN_A_GDK = {"gdk on", "gdk off"}
 # A second one has something to do by their very meaning.
 NEVER_IDLE = {"restart", "cert renew", "cert renew tls", "undo", "user remove"}
 
@@ -77,6 +82,8 @@ class Case:
 
     def write(self, runtime: str = "process", more: str = "") -> None:
         (self.root / "gdk.yml").write_text(GDK_YML.replace("RUNTIME", runtime) + more)
+        (self.root / "lib").mkdir(exist_ok=True)
+        (self.root / "lib/gdk.rb").touch()  # it is a GDK
         self.runner.write_text('[[runners]]\n  name = "a"\n  executor = "docker"\n')
 
     def clean(self) -> None:
@@ -113,6 +120,14 @@ class Case:
             pid = json.loads((self.root / f".gdkreg/{name}.pid").read_text())["pid"]
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.1)
+
+    def driven(self) -> None:
+        """GDK's supervisor would start ours, in the place of GDK's link."""
+        self.running()
+        (self.root / "services").mkdir(exist_ok=True)
+        if not os.path.lexists(self.root / "services/registry"):
+            (self.root / "services/registry").symlink_to("../sv/registry")
+        self.run("gdk", "on", "--yes")
 
     def other_root_in_the_way(self) -> None:
         self.clean()
@@ -176,6 +191,7 @@ def main() -> None:
         case.renamed,
         case.stopped,
         case.crashed,
+        case.driven,
         case.other_root_in_the_way,
         case.other_root_on_the_port,
         case.engine_gone,
@@ -183,6 +199,8 @@ def main() -> None:
     ]
     for state in states:
         for name in ONLY.get(state.__name__, tuple(COMMANDS)):
+            if name in IN_A_GDK and state.__name__ not in {"running", "driven"}:
+                continue
             print(json.dumps(case.check(state, name)), flush=True)
     case.clean()
 
