@@ -43,7 +43,12 @@ def place(settings: Settings, domain: Domain, *, bundled: bool = False) -> Place
     if "local" in standing.words(settings) and not bundled:
         fix = "gdkreg config set registry.token_issuer gitlab; gdkreg reconfigure; gdkreg restart"
         notes.append(f"! the registry sends clients to the stand-in issuer for their tokens, and not to GitLab\n    {fix}")
-    return Place(domain, host, settings.registry.external_port or settings.registry.port, standing.api_url(settings, host), notes)
+    api_url = standing.api_url(settings, host)
+    name = api_url.partition("://")[2].rpartition(":")[0]
+    if settings.scheme == "https" and name not in {host, settings.address} and not bundled:
+        fix = f"gdkreg config set registry.api_host {settings.host}; gdkreg reconfigure"
+        notes.append(f"! GitLab refuses {api_url}, because registry_host.crt is not for {name}\n    {fix}")
+    return Place(domain, host, settings.registry.external_port or settings.registry.port, api_url, notes)
 
 
 def gitlab_yml(settings: Settings, system: System, at: Place) -> str:

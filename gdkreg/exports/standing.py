@@ -25,7 +25,10 @@ def words(settings: Settings) -> set[str]:
 
 
 def api_url(settings: Settings, host: str) -> str:
-    """Where GitLab itself asks the registry that is called `host`: never through a tunnel or a proxy."""
-    named = "registry.api_host" in settings.origin or settings.auto_devops.enabled
-    name = settings.registry.api_host if named and settings.registry.api_host else host
+    """Where GitLab itself asks the registry that is called `host`: never through a tunnel or a proxy.
+
+    Without registry.api_host that is no name of GitLab's, as GDK has it, but the registry's: its certificate is for that one.
+    """
+    given = settings.registry.api_host
+    name = given if given and (given != settings.hostname or settings.auto_devops.enabled) else host
     return f"{settings.scheme}://{name}:{settings.registry.port}"

@@ -18,7 +18,6 @@ from gdkreg.masking import public
 from gdkreg.masking.structure import CHANGED, Rule, masked, paths
 from gdkreg.masking.text import MASK, prose
 
-
 EXPORTED = ("# Written by gdkreg ci ", "# Written by gdkreg export ")  # how a file begins that a user asked for
 _NAMED = re.compile(r"([^:=#]*[:=]\s*)(.+)")
 _BEGUN = re.compile(r"(\s*(?:#|-|[\w.$'\"\[\]-]+:?)?)(.*)")

@@ -27,6 +27,9 @@ class ExportFile(msgspec.Struct, frozen=True):
     name: str = "export"
 
     def inspect(self, host: HostReader) -> FileState:
+        info = host.info(self.path)
+        if info is not None and info.kind != "file":  # reading a pipe would wait for ever
+            return FileState(self.path, None, info, None)
         return self.files.inspect(host, self.path)
 
     def plan(self, state: FileState, present: bool) -> list[Action]:
