@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -384,16 +385,16 @@ def test_a_person_sees_the_difference_and_is_asked(fake: FakeHost, monkeypatch: 
         def isatty(self) -> bool:
             return True
 
-    from gdkreg.cli import exports, session
+    def answer(text: str, default: bool) -> bool:
+        seen.append(text)
+        return len(seen) > 1
 
-    monkeypatch.setattr(exports.sys, "stdin", Terminal(), raising=False)
-    monkeypatch.setattr(exports, "sys", type("Sys", (), {"stdin": Terminal(), "stdout": Terminal()}))
-    monkeypatch.setattr(session, "sys", type("Sys", (), {"stdin": Terminal(), "stdout": Terminal()}))
-    monkeypatch.setattr(session.typer, "confirm", lambda text, default: seen.append(text) or False)
+    for module in ("exports", "session"):
+        monkeypatch.setattr(f"gdkreg.cli.{module}.sys", SimpleNamespace(stdin=Terminal(), stdout=Terminal()))
+    monkeypatch.setattr("typer.confirm", answer)
     assert "not agreed to; nothing was changed" in gdkreg("ci", "build", "-o", str(FILE), code=1).output
     assert seen == ["Go on?"]
     assert fake.files[FILE] == b"theirs: 1\n"
-    monkeypatch.setattr(session.typer, "confirm", lambda text, default: True)
     result = gdkreg("ci", "build", "-o", str(FILE))
     assert "-theirs: ***" in result.output
     assert fake.files[FILE].startswith(b"# Written by gdkreg ci build")
