@@ -457,6 +457,37 @@ def test_changed_settings_are_told(fake: FakeHost) -> None:
     assert "this is what was applied" in result.stderr
 
 
+@pytest.mark.parametrize("folder", ["with space", 'quo"te', "a'b", "100%", "a#{b}", "gdk: [x]"])
+def test_whatever_the_folder_is_called(fake: FakeHost, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stays one value, and one line of a comment."""
+    import shlex
+
+    root = Path("/home/dev") / folder
+    fake.put(root / "gdk.yml", GITLAB)
+    monkeypatch.setitem(fake.platform.env, "GDKREG_ROOT", str(root))
+    gdkreg("reconfigure")
+    assert parsed("export", "gitlab-yml")["registry"]["key"] == f"{root}/localhost.key"
+    volumes = parsed("export", "compose")["services"]["registry"]["volumes"]
+    assert f"{root}/registry/config.yml" in [volume["source"] for volume in volumes]
+    assert parsed("ci", "build")["build"]
+    (line,) = [line for line in shown("export", "gitlab-rb").splitlines() if line.startswith("registry['internal_key']")]
+    assert json.loads(line.partition("(")[2].removesuffix(")").replace("\\#", "#")) == f"{root}/localhost.key"
+    script = shown("export", "curl")
+    assert f"CA={shlex.quote(f'{root}/registry_host.crt')}\n" in script
+    for comment in (line for line in shown("export", "gitlab-rb").splitlines() if "trusted-certs" in line):
+        assert comment.startswith("#")
+
+
+def test_a_dollar_in_the_folder(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path("/home/dev/a$b")
+    fake.put(root / "gdk.yml", GITLAB)
+    monkeypatch.setitem(fake.platform.env, "GDKREG_ROOT", str(root))
+    gdkreg("reconfigure")
+    assert "NGINX takes what follows for a variable" in gdkreg("export", "nginx", code=1).output
+    volumes = parsed("export", "compose")["services"]["registry"]["volumes"]
+    assert "/home/dev/a$$b/registry/config.yml" in [volume["source"] for volume in volumes]
+
+
 def test_json(fake: FakeHost) -> None:
     set_up(fake, GDK_YML)
     found = json.loads(shown("export", "nginx", "--json"))
