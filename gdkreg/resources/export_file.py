@@ -49,7 +49,7 @@ class ExportFile(msgspec.Struct, frozen=True):
         if managed or (self.path.parent == root and self.path.suffix in {".crt", ".key"}):
             raise GdkregError(f"{self.path} is gdkreg's own, or what it reads", fix="give -o another file")
         if state.info is not None and state.info.kind != "file":
-            raise GdkregError(f"{self.path} is no file but a {state.info.kind}", fix="give -o another file")
+            raise GdkregError(f"{self.path} is no plain file", fix="give -o another file")
 
     def back(self, entry: Entry, host: HostReader) -> list[Action]:
         """Only what carries the mark of such a file is taken away or replaced, and never as root."""

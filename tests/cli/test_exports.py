@@ -270,7 +270,7 @@ def test_nginx(fake: FakeHost) -> None:
     set_up(fake, GDK_YML)
     result = gdkreg("export", "nginx")
     assert "listen 172.16.123.1:443 ssl;" in result.stdout
-    assert "proxy_pass https://172.16.123.1:5000;" in result.stdout
+    assert 'proxy_pass "https://172.16.123.1:5000";' in result.stdout
     assert f"proxy_ssl_trusted_certificate {ROOT}/registry_host.crt;" in result.stdout
     assert "gdkreg config set registry.external_port 443" in result.stderr
     assert "gdkreg config set registry.config.http.relativeurls true" in result.stderr
@@ -278,7 +278,7 @@ def test_nginx(fake: FakeHost) -> None:
     set_up(fake, PLAIN + more)
     result = gdkreg("export", "nginx")
     assert "listen 172.16.123.1:5443 ssl;" in result.stdout
-    assert "proxy_pass http://172.16.123.1:5000;" in result.stdout
+    assert 'proxy_pass "http://172.16.123.1:5000";' in result.stdout
     assert "ssl_certificate /etc/ssl/certs/registry.test.crt;" in result.stdout
     assert "proxy_ssl" not in result.stdout
     assert "config set" not in result.stderr
@@ -423,7 +423,7 @@ def test_gdkregs_own_files_are_no_place_for_it(fake: FakeHost, name: str) -> Non
 
 def test_what_is_no_file_is_no_place_for_it(fake: FakeHost) -> None:
     set_up(fake, GDK_YML)
-    assert "is no file but a folder" in gdkreg("ci", "build", "-o", "/home/dev", "--yes", code=1).output
+    assert "is no plain file" in gdkreg("ci", "build", "-o", "/home/dev", "--yes", code=1).output
 
 
 def test_a_journal_that_names_another_file_is_not_followed(fake: FakeHost) -> None:
