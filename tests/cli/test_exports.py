@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
@@ -494,3 +495,26 @@ def test_json(fake: FakeHost) -> None:
     assert (found["command"], found["root"]) == ("export nginx", str(ROOT))
     assert found["content"] == shown("export", "nginx")
     assert found["notes"]
+
+
+def test_what_differs_on_a_mac(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(fake, GITLAB)
+    monkeypatch.setattr(fake, "platform", msgspec.structs.replace(fake.platform, system="darwin"))
+    text = shown("export", "gitlab-yml")
+    assert f"security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain {ROOT}/registry_host.crt" in text
+    assert yaml.safe_load(text) == block()
+
+
+def test_the_user_of_compose_is_that_of_the_container(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    def user() -> str:
+        found: str = parsed("export", "compose")["services"]["registry"]["user"]
+        return found
+
+    monkeypatch.setattr(fake, "platform", msgspec.structs.replace(fake.platform, uid=1000, gid=100))
+    fake.put(ROOT / "gdk.yml", GDK_YML)
+    gdkreg("reconfigure")
+    assert user() == "1000:100"
+    monkeypatch.setattr("gdkreg.engines.detect.Engine.maps_root_to_user", True)
+    assert user() == "0:0", "root inside is the user outside"
+    set_up(fake, GDK_YML + "  uid: 1001\n  gid: 1002\n")
+    assert user() == "1001:1002"
