@@ -76,6 +76,7 @@ _MODULES = {
     "removals": ("What is in it", ("rm", "cleanup")),
     "storage": ("The room it takes", ("usage", "gc", "readonly")),
     "logins": ("Clients and runners", ("login", "logout")),
+    "exports": ("GitLab and others", ("ci", "export")),
     "proofs": ("When something fails", ("verify", "trace", "explain")),
     "tokens": ("Users and tokens", ("token",)),
     "users": ("Users and tokens", ("user",)),

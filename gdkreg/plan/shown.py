@@ -16,7 +16,12 @@ import msgspec
 
 from gdkreg.masking import public
 from gdkreg.masking.structure import CHANGED, Rule, masked, paths
-from gdkreg.masking.text import MASK
+from gdkreg.masking.text import MASK, prose
+
+EXPORTED = ("# Written by gdkreg ci ", "# Written by gdkreg export ")  # how a file begins that a user asked for
+_NAMED = re.compile(r"([^:=#]*[:=]\s*)(.+)")
+_BEGUN = re.compile(r"(\s*(?:#|-|[\w.$'\"\[\]-]+:?)?)(.*)")
+_SECRET = re.compile(r"(?i)token|secret|passw|credential|cookie|jwt|_?key\b")
 
 
 class Sides(msgspec.Struct, frozen=True):
@@ -41,6 +46,8 @@ def sides(path: Path, before: bytes | None, after: bytes | None) -> Sides:
         return Sides(old, new, True)
     if path.suffix in {".crt", ".pem"}:
         return Sides(_certificates(old), _certificates(new, old), True)
+    if any((side or "").startswith(EXPORTED) for side in (old, new)):
+        return Sides(_exported(old, new), _exported(new, old), True)
     kind, parse, dump, rule = _format(path)
     try:
         values = [parse(side) if side else None for side in (old, new)]
@@ -62,6 +69,28 @@ def _certificates(text: str | None, was: str | None = None) -> str | None:
         return MASK if known is None or line[0] in known else CHANGED
 
     return "".join(part if place % 2 else re.sub(r"[^\n]+", mask, part) for place, part in enumerate(parts))
+
+
+def _exported(text: str | None, other: str | None) -> str | None:
+    """A file of such an export as it is, without a secret that somebody wrote into it since. Of what stands in its place the
+    lines that both have; of the others how they begin."""
+    if text is None:
+        return None
+    ours, known = text.startswith(EXPORTED), set((other or "").splitlines())
+    shown = prose(text) if ours else text
+    return "".join(_line(line, ours=ours, known=known) for line in shown.splitlines(keepends=True))
+
+
+def _line(line: str, *, ours: bool, known: set[str]) -> str:
+    bare = line.rstrip("\r\n")
+    if bare in known:
+        return line
+    if ours:
+        named = _NAMED.match(bare)
+        is_secret = named is not None and _SECRET.search(named[1]) and not named[2].lstrip("\"'").startswith(("$", "/"))
+        return line.replace(bare, f"{named[1]}{MASK}", 1) if named is not None and is_secret else line
+    begun = _BEGUN.match(bare)
+    return line.replace(bare, f"{begun[1]} {MASK}", 1) if begun is not None and begun[2].strip() else line
 
 
 def _format(path: Path) -> tuple[str, Callable[[str], Any], Callable[[Any], str], Rule]:

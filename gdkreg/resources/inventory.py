@@ -30,6 +30,7 @@ from gdkreg.resources.owned import OwnedFiles
 from gdkreg.resources.registry_config import RegistryConfig
 
 if TYPE_CHECKING:
+    from gdkreg.resources.export_file import ExportFile
     from gdkreg.resources.runner_config import RunnerConfig
 
 _COLLECTION = re.compile(r"gdkreg-gc-[0-9a-f]{16}\.(service|timer)|dev\.gdkreg\.gc\.[0-9a-f]{16}\.plist")
@@ -81,6 +82,8 @@ class Inventory:
         """The resource that can have made a change; None where none can."""
         if entry.resource == "runner_config":
             return self.runner(ledger.place(self._settings.root, entry.target))
+        if entry.resource == "export":
+            return self.export_file(ledger.place(self._settings.root, entry.target), None)
         return next((item for item in self.all() if item.name == entry.resource), None)
 
     def of_the_issuer(self) -> tuple[Resource, ...]:
@@ -272,6 +275,11 @@ class Inventory:
             files=files,
             scanned=() if journal.entries else certs_d,
         )
+
+    def export_file(self, path: Path, content: bytes | None) -> ExportFile:
+        from gdkreg.resources.export_file import ExportFile
+
+        return ExportFile(path, content, self._files("export", lambda other: other == path))
 
     def runner(self, path: Path) -> RunnerConfig:
         from gdkreg.resources import runner_config

@@ -44,6 +44,7 @@ COMMANDS: dict[str, list[str]] = {
     "cert renew": ["cert", "renew", "--yes"],
     "cert renew tls": ["cert", "renew", "tls", "--yes"],
     "config set": ["config", "set", "registry.certificate_days", "90"],
+    "ci build": ["ci", "build", "-o", "PIPELINE", "--yes"],
     "user remove": ["user", "remove", "ci"],
     "logout": ["logout"],
     "gdk on": ["gdk", "on", "--yes"],
@@ -69,11 +70,12 @@ class Case:
 
     def __init__(self, root: Path, other: Path) -> None:
         self.root, self.other = root, other
-        self.runner = root.parent / "config.toml"
+        self.runner, self.pipeline = root.parent / "config.toml", root.parent / "ci.yml"
         self._stands = ""  # the state that still stands, as the last command changed nothing
 
     def run(self, *arguments: str, root: Path | None = None) -> tuple[int, dict[str, Any]]:
-        words = [str(self.runner) if word == "RUNNER" else word for word in arguments]
+        files = {"RUNNER": str(self.runner), "PIPELINE": str(self.pipeline)}
+        words = [files.get(word, word) for word in arguments]
         result = CliRunner().invoke(build(), [*words, "--root", str(root or self.root), "--json"])
         try:
             return result.exit_code, json.loads(result.stdout)
@@ -90,6 +92,7 @@ class Case:
         os.environ.pop("DOCKER_HOST", None)
         self.run("down", "--yes", "--keep-edits")
         self.run("down", "--yes", root=self.other)
+        self.pipeline.unlink(missing_ok=True)
         self.write()
 
     # the states
