@@ -173,16 +173,15 @@ class Loopback(msgspec.Struct, frozen=True):
             ]
         elif not self.persisted:
             notes.append(Note("warning", "the alias is gone after a reboot", "gdkreg config set registry.persist true"))
-        covering = _covering(self.address, state.interfaces)
+        # An engine's bridge may cover it: the machine answers there for the alias, and its containers are to reach it.
+        covering = _covering(self.address, [item for item in state.interfaces if not item.name.startswith(_BRIDGES)])
         if covering is not None:
             network = ipaddress.ip_interface(f"{covering.address}/{covering.prefix}").network
-            bridge = covering.name.startswith(_BRIDGES)
-            means = "its containers look for the registry among themselves" if bridge else "that network may reach the registry"
             free = next((item for item in _PRIVATE if _covering(item, state.interfaces) is None), "ADDRESS outside of it")
             notes.append(
                 Note(
                     "warning",
-                    f"{covering.name} is on {network}, which covers {self.address}: {means}",
+                    f"{covering.name} is on {network}, which covers {self.address}: that network may reach the registry",
                     f"gdkreg config set registry.listen_address {free}; gdkreg up",
                 )
             )

@@ -129,13 +129,6 @@ CASES: list[Case] = [
         "that network may reach the registry",
         "registry.listen_address 10.123.123.1",
     ),
-    (
-        CHECKS["address"][0],
-        spoiled.covering("br-0a1b"),
-        "warning",
-        "its containers look for the registry among themselves",
-        "10.123.123.1",
-    ),
     (names.on_this_machine, spoiled.leads(), "error", "registry.test cannot be looked up", "gdkreg reconfigure"),
     (
         names.on_this_machine,
@@ -372,6 +365,10 @@ def as_a_user(scene: Scene) -> None:
     scene.host.platform = msgspec.structs.replace(scene.host.platform, uid=1000, gid=1000)
 
 
+def persisted(scene: Scene) -> None:
+    scene.edit("gdk.yml", "  image", "  persist: true\n  image")
+
+
 SSH = "### tuple ### allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 in\n"
 PODMANS = '[[registry]]\nlocation = "registry.test:5000"\ninsecure = true\n'
 SILENT: list[tuple[str, Check, Callable[[Scene], None], str]] = [
@@ -380,6 +377,7 @@ SILENT: list[tuple[str, Check, Callable[[Scene], None], str]] = [
     ("no end of the last line", hosts.check, spoiled.hosts_file(lambda old: old + b"10.0.0.1 x"), "has no end"),
     ("twice the same", hosts.check, spoiled.hosts_file(lambda old: b"127.0.0.1 localhost\n" + old), ""),
     ("a bind mount", hosts.check, spoiled.mounted("/home/dev/hosts", "rw,relatime"), ""),
+    ("an engine's bridge", CHECKS["address"][0], both(spoiled.covering("br-0a1b"), persisted), "172.16.123.1 on lo:gdkreg"),
     ("daemon.json of root's", engine.configuration, closed_to_us("/etc/docker/daemon.json"), "cannot be seen without root"),
     ("no daemon.json", engine.configuration, lambda scene: scene.host.remove(Path("/etc/docker/daemon.json")), ""),
     ("plain and listed", insecure.check, both(spoiled.plain, spoiled.listed), ""),
