@@ -342,6 +342,12 @@ def test_every_check_has_its_case() -> None:
     assert {check for checks in CHECKS.values() for check in checks} <= tested
 
 
+def test_every_subject_is_in_the_documentation() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/troubleshooting.md").read_text()
+    table = page.partition("| Subject |")[2].partition("\n\n")[0]
+    assert [row.split("|")[1].strip() for row in table.splitlines()[2:]] == list(CHECKS)
+
+
 # right to be silent, where it is not plain
 
 
