@@ -57,10 +57,12 @@ def find(root: Root) -> Wrong | None:
     return None
 
 
-def value_of(root: Root, key: str) -> str:
-    """What stands at a key of the registry's block; empty where nothing does."""
-    rows = (re.match(rf"""^ +{key}: *["']?([^\s"'#]*)""", line) for _, line in _block(root))
-    return next((row[1] for row in rows if row is not None), "")
+def setting(root: Root, key: str) -> tuple[int, str]:
+    """The line of a key of the registry's block, and what it says; 0 and nothing where it is not there."""
+    for number, line in _block(root):
+        if found := re.match(rf"""^ +{key}: *["']?([^\s"'#]*)""", line):
+            return number, found[1]
+    return 0, ""
 
 
 def _block(root: Root) -> Iterator[tuple[int, str]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -463,3 +465,50 @@ def test_a_machine_on_which_all_is_well(
     assert [line.split()[1] for line in lines[:-1] if line.startswith("✓")] == [name for name in CHECKS if name != "gdk"]
     assert lines[-1] == "Nothing is broken, 1 warning.", "the alias is gone after a reboot"
     assert len(lines) == len(CHECKS) - 1 + 3
+
+
+def test_other_peoples_words_are_masked(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.edit("gitlab/config/gitlab.yml", "issuer: gitlab-issuer", "issuer: https://me:s3cr3t@gitlab.test/")
+    monkeypatch.setattr(doctor, "Seen", lambda root: scene.seen())
+    texts = str(doctor.examine(scene.root()))
+    assert "gitlab.yml:6 has issuer: https://***@gitlab.test/" in texts
+    assert "s3cr3t" not in texts
+
+
+# macOS. `ls -lO` prints the flags behind the group, "-" for none (ls(1) of macOS 14); no Mac was at hand.
+
+
+@pytest.mark.parametrize(
+    ("flags", "complains"), [("-", False), ("schg", True), ("uchg,hidden", True), ("restricted,compressed", False)]
+)
+def test_an_immutable_hosts_file_on_a_mac(scene: Scene, flags: str, complains: bool) -> None:
+    scene.host.platform = msgspec.structs.replace(scene.host.platform, system="darwin")
+    line = f"-rw-r--r--  1 root  wheel  {flags} 213 Jan  1  2024 /etc/hosts\n"
+    scene.host.answers = {("ls", "-lO", "/etc/hosts"): Completed(0, line)}
+    found = [item for item in hosts.check(scene.seen()) if "immutable" in item.text]
+    assert [item.fix for item in found] == (["sudo chflags noschg,nouchg /etc/hosts"] if complains else [])
+
+
+def test_the_commands_are_a_macs_on_a_mac(scene: Scene) -> None:
+    scene.host.platform = msgspec.structs.replace(scene.host.platform, system="darwin")
+    scene.host.answers = {}
+    spoiled.off_by(100)(scene)
+    assert clock.check(scene.seen())[0].fix == "sudo sntp -sS time.apple.com"
+    scene.kind = "desktop"
+    assert clock.check(scene.seen())[0].fix == "restart Docker Desktop"
+    spoiled.silent(scene)
+    assert engine.answers(scene.seen())[0].fix == "open -a Docker"
+    assert containers.firewall(scene.seen()) == containers.forwarding(scene.seen()) == []
+
+
+def test_names_are_waited_for_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(name: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        if name == "slow.test":
+            time.sleep(0.5)
+        if name == "none.test":
+            raise OSError
+        return [(0, 0, 0, "", ("10.0.0.1", 0)), (0, 0, 0, "", ("10.0.0.1", 0))]
+
+    monkeypatch.setattr(names, "PATIENCE", 0.2)
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    assert names.look_up(["slow.test", "none.test", "here.test"]) == {"none.test": [], "here.test": ["10.0.0.1"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import shlex
 from pathlib import Path
 
 from gdkreg.errors import GdkregError
@@ -69,13 +70,12 @@ def issuer(seen: Seen) -> list[Finding]:
     applied = root.applied
     if applied is None or not applied.registry.auth_enabled or applied.issuer != "gitlab":
         return []
-    key, named = rails.value_of(root, "key"), rails.value_of(root, "issuer")
-    found = []
+    found, path = list[Finding](), root.path / rails.FILE
+    (line, named), (_, key) = rails.setting(root, "issuer"), rails.setting(root, "key")
     if named and named != "gitlab-issuer":
-        text = f"gitlab.yml has issuer: {named}, and the registry expects gitlab-issuer"
-        found.append(
-            Finding("error", text, _REFUSED, f"sed -i.bak 's|issuer: {named}|issuer: gitlab-issuer|' {root.path / rails.FILE}")
-        )
+        text = f"{path}:{line} has issuer: {named}, and the registry expects gitlab-issuer"
+        fix = f"sed -i.bak '{line}s|issuer:.*|issuer: gitlab-issuer|' {shlex.quote(str(path))} && gdk restart rails-web"
+        found.append(Finding("error", text, _REFUSED, fix))
     return found + (_signing_key(seen, root.path / key) if key else [])
 
 
