@@ -178,7 +178,7 @@ def slow(scene: Scene) -> None:
 def rootless(hosts_of_engine: str) -> Callable[[Scene], None]:
     def spoil(scene: Scene) -> None:
         scene.kind = "rootless"
-        scene.host.put("/run/user/0/dockerd-rootless/child_pid", "77\n")
+        scene.host.put("/run/user/0/docker.pid", "77\n")
         scene.host.put("/proc/77/root/etc/hosts", hosts_of_engine)
 
     return spoil

@@ -9,13 +9,13 @@ from gdkreg.config.values import is_loopback
 from gdkreg.errors import GdkregError
 from gdkreg.verbs.checks.seen import Finding, Seen, text_of, unseen
 
-_NATIVE = {"docker", "rootless", "podman", "podman-rootless"}  # the others have a machine of their own
+_NATIVE = {"docker", "podman"}  # a rootless one asks as its user does, and the others have a machine of their own
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 _BRIDGES = re.compile(r"\b(docker0|br-|podman|cni-?)")
 
 
 def forwarding(seen: Seen) -> list[Finding]:
-    if not seen.linux or seen.engine.kind not in {"docker", "podman"}:
+    if not seen.linux or seen.engine.kind not in _NATIVE:
         return []
     said = seen.info.get("IPv4Forwarding")
     try:

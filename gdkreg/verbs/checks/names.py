@@ -63,19 +63,19 @@ def in_the_engine(seen: Seen) -> list[Finding]:
     copy = _copy_of_rootless(seen)
     if copy is None:
         return []
-    found = []
-    for name, address in seen.settings.names().items():
-        if address not in _addresses(copy, name):
-            why = "it holds a copy of /etc/hosts from its start"
-            found.append(Finding("error", f"rootless Docker does not know {name}", why, "systemctl --user restart docker"))
-    return found
+    missing = [name for name, address in seen.settings.names().items() if address not in _addresses(copy, name)]
+    if not missing:
+        return []
+    why, fix = "it holds a copy of /etc/hosts from its start", "systemctl --user restart docker; gdkreg start"
+    return [Finding("error", f"rootless Docker does not know {', '.join(missing)}", why, fix)]
 
 
 def _copy_of_rootless(seen: Seen) -> str | None:
+    """What its engine sees, by the process that its pid file names."""
     env, uid = seen.host.platform.env, seen.host.platform.uid
     runtime = Path(env.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}")
     try:
-        pid = (text_of(seen.host, runtime / "dockerd-rootless/child_pid") or "").strip()
+        pid = (text_of(seen.host, runtime / "docker.pid") or "").strip()
         return text_of(seen.host, Path("/proc") / pid / "root/etc/hosts") if pid.isdigit() else None
     except GdkregError:
         return None
