@@ -18,6 +18,7 @@ from gdkreg.errors import GdkregError
 from gdkreg.host import network
 from gdkreg.host.base import Completed, FileInfo, Interface
 from gdkreg.host.runit import Seen as Runit
+from gdkreg.plan.reconcile import Note
 from gdkreg.resources import x509
 from gdkreg.services import storage
 from gdkreg.services.ready import Answer
@@ -82,6 +83,7 @@ class Scene:
         self.version = "docker-registry github.com/docker/distribution 2.8.2+ds1"
         self.room: tuple[int, int | None] = (50_000_000_000, 1_000_000)
         self.runit: Runit | None = None
+        self.notes: dict[str, list[Note]] = {}  # instead of what a resource says
 
     def edit(self, path: str | Path, old: str, new: str) -> None:
         path = ROOT / path
@@ -102,6 +104,7 @@ class Scene:
         seen.__dict__["states"] = {"registry": self.state} if seen.root.applied is not None else {}
         seen.__dict__["container"] = self.container
         seen.__dict__["answer"] = Answer("ready", date=self.date) if self.state.running else None
+        seen.notes.update(self.notes)
         if seen.services is not None:
             seen.services.__dict__["rival"] = lambda: self.rival
         return seen
@@ -224,7 +227,7 @@ def other_pair(stem: str, days: int = 300) -> Callable[[Scene], None]:
 
 
 def readable_key(scene: Scene) -> None:
-    scene.host.infos[ROOT / "localhost.key"] = FileInfo("file", 0o644, 0, 0)
+    scene.host.infos[ROOT / "localhost.key"] = FileInfo("file", 0o640, 0, 0)
 
 
 def from_tomorrow(scene: Scene) -> None:
@@ -245,6 +248,10 @@ def no_signer(scene: Scene) -> None:
 
 def other_issuer(scene: Scene) -> None:
     scene.edit("gitlab/config/gitlab.yml", "gitlab-issuer", "omnibus-gitlab-issuer")
+
+
+def not_asked_for(scene: Scene) -> None:
+    scene.notes["docker_trust"] = [Note("off", "not asked for", "gdkreg trust-docker-registry")]
 
 
 def no_trust(scene: Scene) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from gdkreg.host import network, runit
 from gdkreg.host.base import Completed, FileInfo
+from gdkreg.host.runit import Seen as Runit
 from gdkreg.options import Options
 from gdkreg.report import standing
 from gdkreg.services import generation, storage
@@ -196,7 +197,7 @@ CASES: list[Case] = [
         certificates.pairs,
         spoiled.readable_key,
         "warning",
-        "localhost.key can be read by others (mode 0644)",
+        "localhost.key can be read by others (mode 0640)",
         f"chmod 600 {ROOT}/localhost.key",
     ),
     (
@@ -208,6 +209,7 @@ CASES: list[Case] = [
     ),
     (certificates.issuer, spoiled.no_signer, "error", "which is missing", "localhost.key"),
     (certificates.issuer, spoiled.other_issuer, "error", "issuer: omnibus-gitlab-issuer", "sed -i.bak"),
+    (trust_check.check, spoiled.not_asked_for, "warning", "no client was told", "gdkreg trust-docker-registry"),
     (trust_check.check, spoiled.no_trust, "changed", "is not registry_host.crt", "gdkreg reconfigure"),
     (containers.forwarding, spoiled.forwarding_off, "warning", "ip_forward is 0", "sysctl -w net.ipv4.ip_forward=1"),
     (containers.forwarding, spoiled.forwarding_off_in_the_kernel, "warning", "ip_forward is 0", "sysctl"),
@@ -365,6 +367,22 @@ def both(*spoils: Callable[[Scene], None]) -> Callable[[Scene], None]:
     return spoil
 
 
+def listed_as_secure(scene: Scene) -> None:
+    scene.info["RegistryConfig"]["IndexConfigs"]["registry.test:5000"] = {"Secure": True}
+
+
+def on_loopback(scene: Scene) -> None:
+    scene.edit("gdk.yml", "  listen_address: 172.16.123.1", "  listen_address: 127.0.0.1")
+
+
+def by_the_stand_in(scene: Scene) -> None:
+    scene.edit(".gdkreg/applied.json", '"issuer":"gitlab"', '"issuer":"local"')
+
+
+def capitals(scene: Scene) -> None:
+    scene.container["HostConfig"]["ExtraHosts"] = ["GDK.test:172.16.123.1", "REGISTRY.TEST:172.16.123.1"]
+
+
 def in_desktop(scene: Scene) -> None:
     scene.kind = "desktop"
 
@@ -391,6 +409,11 @@ SILENT: list[tuple[str, Check, Callable[[Scene], None], str]] = [
     ("plain and listed", insecure.check, both(spoiled.plain, spoiled.listed), ""),
     ("plain and covered", insecure.check, both(spoiled.plain, spoiled.covered), ""),
     ("plain in Podman", insecure.check, both(spoiled.plain, spoiled.podman(PODMANS)), ""),
+    ("listed as secure", insecure.check, listed_as_secure, ""),
+    ("what every engine covers", insecure.check, on_loopback, ""),
+    ("nobody asked, and listed", trust_check.check, both(spoiled.not_asked_for, spoiled.listed), ""),
+    ("the stand-in signs", certificates.issuer, both(spoiled.other_signer, by_the_stand_in), ""),
+    ("GDK's own is down", gdk.own_registry, lambda scene: setattr(scene, "runit", Runit("down", "down", 0)), ""),
     ("no engine", insecure.check, both(spoiled.plain, spoiled.silent), ""),
     ("trust in the list", trust_check.check, both(spoiled.listed, lambda scene: None), "registry_host.crt is in"),
     ("rootless knows it", names.in_the_engine, spoiled.rootless("172.16.123.1 gdk.test registry.test\n"), ""),
@@ -443,15 +466,27 @@ def test_right_to_be_silent(scene: Scene, check: Check, spoil: Callable[[Scene],
     assert not text or [item for item in found if text in item.text], found
 
 
+def test_a_name_in_capitals_is_the_same(scene: Scene) -> None:
+    capitals(scene)
+    assert names.in_a_container(scene.seen()) == []
+
+
+def test_a_user_who_was_added_in_this_session(scene: Scene) -> None:
+    spoiled.closed(scene)
+    scene.host.put("/etc/group", "docker:x:998:other,dev\n")
+    assert engine.answers(scene.seen())[0].fix == "newgrp docker"
+
+
 def test_what_cannot_be_looked_at_hides_nothing_else(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scene.host, "interfaces", lambda: (_ for _ in ()).throw(OSError("no netlink")))
     scene.host.unreadable |= {spoiled.HOSTS, Path("/etc/group"), ROOT / "registry_host.crt", ROOT / "localhost.key"}
     scene.edit("gdk.yml", "  image", "  uid: 7\n  image")
     monkeypatch.setattr(doctor, "Seen", lambda root: scene.seen())
     found = doctor.examine(scene.root())
-    assert [subject.name for subject in found] == list(CHECKS)
+    assert {"root", "engine", "names", "registry", "storage", "runner"} <= {subject.name for subject in found}
     assert doctor.is_broken(found)
-    assert any("cannot read /etc/hosts" in note.text for subject in found for note in subject.notes)
+    said = [(subject.name, note.text) for subject in found for note in subject.notes if "cannot read /etc/hosts" in note.text]
+    assert said == [("root", "cannot read /etc/hosts"), ("names", "cannot read /etc/hosts")]
 
 
 def test_a_machine_on_which_all_is_well(

@@ -8,7 +8,7 @@ from pathlib import Path
 from gdkreg.engines.trust import hint
 from gdkreg.errors import GdkregError
 from gdkreg.services.process import find_binary
-from gdkreg.verbs.checks.seen import Finding, Seen, text_of, unseen
+from gdkreg.verbs.checks.seen import Finding, Seen, text_of, unread
 
 _ANYBODY = 0o002
 
@@ -113,8 +113,8 @@ def _files(seen: Seen) -> list[Path]:
 def _configured(seen: Seen, path: Path) -> list[Finding]:
     try:
         text = text_of(seen.host, path)
-    except GdkregError:
-        return [unseen(str(path), f"sudo python3 -m json.tool {path}")]
+    except GdkregError as error:
+        return [unread(error, str(path), f"sudo python3 -m json.tool {path}")]
     problem, line = _json_problem(text or "")
     if not problem:
         return []

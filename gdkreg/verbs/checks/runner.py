@@ -7,7 +7,7 @@ from pathlib import Path
 from gdkreg.config.values import is_loopback
 from gdkreg.errors import GdkregError
 from gdkreg.resources import runner_config
-from gdkreg.verbs.checks.seen import Finding, Seen, text_of, unseen
+from gdkreg.verbs.checks.seen import Finding, Seen, text_of, unread, unseen
 
 _DOCKER = '"docker'  # as each of the executors with containers is called
 _WHY = "its jobs find neither the registry nor its certificate"
@@ -26,8 +26,8 @@ def check(seen: Seen) -> list[Finding]:
 def _file(seen: Seen, path: Path) -> list[Finding]:
     try:
         text = text_of(seen.host, path)
-    except GdkregError:
-        return [unseen(str(path), f"sudo gdkreg runner-patch {path} --dry-run --root {seen.root.path}")]
+    except GdkregError as error:
+        return [unread(error, str(path), f"sudo gdkreg runner-patch {path} --dry-run --root {seen.root.path}")]
     if text is None:
         behind = seen.host.info(path.parent) is not None and seen.host.info(path) is None
         return [unseen(str(path))] if behind and path.parent == Path("/etc/gitlab-runner") else []

@@ -99,7 +99,11 @@ class Seen:
     def notes(self) -> dict[str, list[Note]]:
         """How each thing that gdkreg manages stands, as `status` tells it."""
         found: dict[str, list[Note]] = {}
-        for standing in self.root.standings():
+        try:
+            standings = self.root.standings()
+        except GdkregError as error:
+            return {"resources": [Note("error", error.what, error.fix)]}
+        for standing in standings:
             found.setdefault(standing.name, []).extend(standing.notes)
         return found
 
@@ -113,7 +117,7 @@ class Seen:
 
     def _told_by_root(self, note: Note) -> bool:
         """Before the first reconfigure everything is missing, which is said once."""
-        return self.root.applied is None and note.level == "changed" and note.fix == "gdkreg reconfigure"
+        return self.root.applied is None and note.fix == "gdkreg reconfigure"
 
     def is_fine(self, name: str) -> bool:
         return name in self.notes and not any(note.level in {"error", "changed"} for note in self.notes[name])
@@ -135,6 +139,13 @@ def text_of(host: HostReader, path: Path) -> str | None:
     """A file's text, whatever bytes are in it; None where there is none. Raises `GdkregError` where it may not be read."""
     raw = host.read(path)
     return None if raw is None else raw.decode("utf-8", "replace")
+
+
+def unread(error: GdkregError, what: str, command: str = "") -> Finding:
+    """A file that could not be read: closed to this user, or something else than a file."""
+    if "permission denied" in error.why:
+        return unseen(what, command)
+    return Finding("error", error.what, error.why, error.fix or f"ls -ld {what}")
 
 
 def unseen(what: str, command: str = "") -> Finding:
