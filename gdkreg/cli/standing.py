@@ -29,14 +29,14 @@ def doctor(root_dir: RootDir = None, json: Json = False) -> None:
 
     Example: gdkreg doctor
     """
-    from gdkreg.verbs.doctor import examine, is_broken
+    from gdkreg.verbs.doctor import as_data, examine, is_broken
 
     root = session.open_root(root_dir)
     findings = examine(root)
     if json:
-        out.as_json({"command": "doctor", "root": str(root.path), "findings": findings})
+        out.as_json(as_data(root, findings))
     else:
-        standing.show_findings(findings)
+        standing.show_checks(findings)
     if is_broken(findings):
         raise typer.Exit(FAILED)
 

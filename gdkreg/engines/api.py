@@ -44,6 +44,7 @@ class Api:
         self._socket = url.removeprefix("unix://") if url.startswith("unix://") else ""
         self._client = client
         self.server = ""  # the Server header of the last answer, where the socket was spoken to directly
+        self.info: dict[str, Any] = {}  # what it said of itself when it was found
         self.images: dict[str, dict[str, Any]] = {}  # what was asked already, by name
 
     @property

@@ -132,6 +132,7 @@ def find(host: HostReader) -> tuple[Engine, Api | None]:
         return Engine("none", at, why=f"no engine answers at {at.shown or at.source}: {_short(error.why)}"), None
     if not isinstance(info, dict) or not isinstance(version, dict):
         return Engine("none", at, why=f"no engine answers at {at.shown}: it is something else"), None
+    api.info = info
     return Engine(kind_of(at, info, version, host.platform), at, str(version.get("Version", ""))), api
 
 

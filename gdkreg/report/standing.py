@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from gdkreg.report import out
 from gdkreg.report.work import MARKS
+from gdkreg.units import counted
 from gdkreg.verbs.standing import note_of
 
 if TYPE_CHECKING:
     from gdkreg.plan.reconcile import Note
+    from gdkreg.verbs.checks.seen import Finding
+    from gdkreg.verbs.doctor import Subject
     from gdkreg.verbs.root import Standing
     from gdkreg.verbs.standing import Status
 
@@ -35,7 +38,7 @@ def show(found: Status) -> None:
         out.line(f"gdk.yml has changes that were not applied ({', '.join(found.unapplied[:3])}): gdkreg reconfigure")
 
 
-def _mark(note: Note) -> str:
+def _mark(note: Note | Finding) -> str:
     mark, color = MARKS[note.level]
     return out.colored(mark, color)
 
@@ -50,3 +53,25 @@ def show_findings(findings: Sequence[Standing]) -> None:
             out.line(f"{_mark(note)} {standing.name}: {note.text}")
             if note.fix and note.level != "ok":
                 out.line(f"    {note.fix}")
+
+
+def show_checks(found: Sequence[Subject]) -> None:
+    """One table: a line for what is fine with a subject, and below it what is not, with why and the way out."""
+    width = max((len(subject.name) for subject in found), default=0)
+    for subject in found:
+        fine = "; ".join(note.text for note in subject.notes if note.level == "ok")
+        others = [note for note in subject.notes if note.level != "ok"]
+        rows = [(out.colored(*MARKS["ok"]), fine)] if fine else []
+        rows += [(_mark(note), f"{note.text}: {note.why}" if note.why else note.text) for note in others]
+        fixes = ([""] if fine else []) + [note.fix for note in others]
+        for at, ((mark, text), fix) in enumerate(zip(rows, fixes, strict=True)):
+            out.line(f"{mark} {subject.name if at == 0 else '':{width}}  {text}")
+            if fix:
+                out.line(f"  {'':{width}}  → {fix}")
+    out.line(_summary([note.level for subject in found for note in subject.notes]))
+
+
+def _summary(levels: list[str]) -> str:
+    broken, warnings = levels.count("error") + levels.count("changed"), levels.count("warning")
+    said = f"{counted(warnings, 'warning')}" if warnings else "no warning"
+    return f"{broken} broken, {said}." if broken else f"Nothing is broken, {said}."

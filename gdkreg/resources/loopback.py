@@ -17,6 +17,8 @@ from gdkreg.plan.reconcile import Note, foreign
 
 DUMMY = "gdkreg0"
 _LABEL = "lo:gdkreg"
+_BRIDGES = ("docker", "br-", "podman", "cni")  # of engines, to their containers
+_PRIVATE = ("172.16.123.1", "10.123.123.1", "192.168.123.1")  # to offer where a network covers ours
 
 
 class LoopbackState(msgspec.Struct, frozen=True):
@@ -171,14 +173,16 @@ class Loopback(msgspec.Struct, frozen=True):
             ]
         elif not self.persisted:
             notes.append(Note("warning", "the alias is gone after a reboot", "gdkreg config set registry.persist true"))
-        covering = _covering(self.address, state.interfaces)
+        # An engine's bridge may cover it: the machine answers there for the alias, and its containers are to reach it.
+        covering = _covering(self.address, [item for item in state.interfaces if not item.name.startswith(_BRIDGES)])
         if covering is not None:
             network = ipaddress.ip_interface(f"{covering.address}/{covering.prefix}").network
+            free = next((item for item in _PRIVATE if _covering(item, state.interfaces) is None), "ADDRESS outside of it")
             notes.append(
                 Note(
                     "warning",
                     f"{covering.name} is on {network}, which covers {self.address}: that network may reach the registry",
-                    "gdkreg config set registry.listen_address ADDRESS outside of it",
+                    f"gdkreg config set registry.listen_address {free}; gdkreg up",
                 )
             )
         return notes

@@ -68,6 +68,11 @@ class ContainerRuntime:
         found = self._find()
         return f"container {str(found['Names'][0]).lstrip('/')}, {found['Status']}" if found else ""
 
+    def details(self) -> dict[str, Any]:
+        """All that the engine tells of it; empty where there is none."""
+        found = self._find()
+        return dict(self._api.call("GET", f"/containers/{found['Id']}/json")) if found else {}
+
     def version(self) -> str:
         """What the program in the container says of itself; empty where none runs."""
         from docker.errors import DockerException

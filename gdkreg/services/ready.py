@@ -15,12 +15,13 @@ Verdict = Literal["ready", "refused", "no route", "no answer", "no tls", "other 
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """`status` is the HTTP status of /v2/, `server` its Server header."""
+    """`status` is the HTTP status of /v2/, `server` and `date` its headers of these names."""
 
     verdict: Verdict
     detail: str = ""
     status: int = 0
     server: str = ""
+    date: str = ""
 
 
 def ask(address: str, port: int, certificate: Path | None, timeout: float = 2.0) -> Answer:
@@ -74,7 +75,7 @@ def _exchange(sock: socket.socket, address: str, port: int) -> Answer:
     server = response.headers.get("Server", "")
     is_registry = "registry/2.0" in response.headers.get("Docker-Distribution-Api-Version", "")
     if response.status in {200, 401} and is_registry:
-        return Answer("ready", status=response.status, server=server)
+        return Answer("ready", status=response.status, server=server, date=response.headers.get("Date", ""))
     if response.status == 400 and certificate_expected(response):
         return Answer("not a registry", "it speaks TLS, and plain HTTP was expected", response.status, server)
     return Answer("not a registry", f"/v2/ answered {response.status}", response.status, server)

@@ -47,6 +47,18 @@ def tree(settings: Settings) -> Path | None:
     return settings.root / "registry/storage/docker/registry/v2" if _is_a_folder(settings) else None
 
 
+def room(settings: Settings) -> tuple[int, int | None] | None:
+    """The bytes that are free for the storage, and how many files (None where the file system does not count them); None
+    where that cannot be told."""
+    for folder in (settings.root / "registry" / "storage", settings.root):
+        try:
+            found = os.statvfs(folder)
+        except OSError:
+            continue
+        return found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None
+    return None
+
+
 def blob(settings: Settings, host: HostReader, digest: str) -> bytes | None:
     """A small blob's bytes; None where it is not there, or the storage is no folder."""
     place, (algorithm, _, digits) = tree(settings), digest.partition(":")

@@ -1,92 +1,59 @@
-"""Read-only checks of the machine: what `status` knows, and what only matters when something does not work."""
+"""doctor: every check of the machine, read-only, grouped by subject."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from gdkreg.config.values import is_ipv4, is_loopback
-from gdkreg.engines.trust import hint
-from gdkreg.plan.reconcile import Note
-from gdkreg.verbs import rails, standing
-from gdkreg.verbs.root import Root, Standing
+from gdkreg.errors import GdkregError
+from gdkreg.verbs.checks import CHECKS, Check
+from gdkreg.verbs.checks.seen import Finding, Seen
+from gdkreg.verbs.root import Root
 
 
-def examine(root: Root) -> list[Standing]:
-    """Every finding; only levels "error" and "changed" mean that something is broken."""
+class Subject(msgspec.Struct, frozen=True):
+    """What the checks of one subject found, the worst not first: in the order of the checks."""
+
+    name: str
+    notes: list[Finding]
+
+
+def examine(root: Root) -> list[Subject]:
+    """Only levels "error" and "changed" mean that something is broken."""
     if not root.enabled:
         fix = "gdkreg config set registry.enabled true"
-        return [Standing("registry", [Note("off", "registry.enabled is false in gdk.yml", fix)])]
-    return [
-        *(item for item in standing.status_of_root(root)),
-        *root.standings(),
-        Standing("gdk.yml", [_unapplied(root)]),
-        Standing("engine", _engine(root)),
-        Standing("name", _name(root)),
-        *_services(root),
-        *_rails(root),
-    ]
+        return [Subject("registry", [Finding("off", "registry.enabled is false in gdk.yml", fix=fix)])]
+    seen = Seen(root)
+    found = [Subject(name, _once([item for check in checks for item in _run(check, seen)])) for name, checks in CHECKS.items()]
+    return [subject for subject in found if subject.notes]
 
 
-def _unapplied(root: Root) -> Note:
-    if root.applied is None:
-        return Note("changed", "nothing is applied yet", "gdkreg reconfigure")
-    left = root.unapplied()
-    return Note("changed", f"not applied: {', '.join(left[:3])}", "gdkreg reconfigure") if left else Note("ok", "applied")
-
-
-def _engine(root: Root) -> list[Note]:
-    engine, registry = root.engine, root.settings.registry
-    if not engine.answers:
-        needed = registry.runtime == "docker"
-        return [
-            Note("error" if needed else "warning", engine.why, "start the engine, or gdkreg config set registry.runtime process")
-        ]
-    notes = [Note("ok", f"{engine.kind} {engine.version} at {engine.endpoint.shown} ({engine.endpoint.source})")]
-    if text := hint(engine):
-        notes.append(Note("warning", text))
-    if not registry.self_signed and not is_loopback(root.settings.address):
-        name = root.settings.authority
-        notes.append(
-            Note(
-                "warning",
-                f"without TLS the engine refuses {name}",
-                f'gdkreg config set registry.self_signed true, or "insecure-registries": ["{name}"] in daemon.json',
-            )
-        )
-    return notes
-
-
-def _name(root: Root) -> list[Note]:
-    """Whether the registry's name leads to its address, as every program of this machine sees it."""
-    import socket
-
-    name, wanted = root.settings.host, root.settings.address
-    if is_ipv4(name):
-        return [Note("ok", f"{name} is an address")]
+def _run(check: Check, seen: Seen) -> list[Finding]:
+    """What cannot be looked at must not hide the rest."""
     try:
-        found = sorted({str(item[4][0]) for item in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)})
-    except OSError:
-        return [Note("error", f"{name} cannot be looked up", "gdkreg reconfigure")]
-    if wanted in found and all(item == wanted for item in found):
-        return [Note("ok", f"{name} leads to {wanted}")]
-    return [Note("error", f"{name} leads to {', '.join(found)}, not to {wanted} alone", "gdkreg reconfigure --take-over")]
+        return [_masked(item) for item in check(seen)]
+    except GdkregError as error:
+        return [Finding("error", error.what, error.why, error.fix)]
+    except OSError as error:
+        return [Finding("error", f"cannot be looked at: {error}")]
 
 
-def _services(root: Root) -> list[Standing]:
-    """Whoever calls the doctor wants them to run: one that does not is broken."""
-    if root.applied is None:
-        return []
-    found = []
-    for name, state in standing.states(root).items():
-        note = standing.note_of(name, state)
-        found.append(Standing(name, [msgspec.structs.replace(note, level="error") if note.level == "off" else note]))
-    return found
+def _masked(item: Finding) -> Finding:
+    """It may quote other people's files."""
+    from gdkreg.masking.text import known_free, prose
+
+    return item if item.level == "ok" else Finding(item.level, prose(item.text), prose(item.why), known_free(item.fix))
 
 
-def _rails(root: Root) -> list[Standing]:
-    wrong = rails.find(root)
-    return [Standing("rails", [wrong.note])] if wrong else []
+def _once(found: list[Finding]) -> list[Finding]:
+    """Two checks may see the same."""
+    return list(dict.fromkeys(found))
 
 
-def is_broken(findings: list[Standing]) -> bool:
-    return any(note.level in {"error", "changed"} for standing in findings for note in standing.notes)
+def is_broken(found: list[Subject]) -> bool:
+    return any(note.level in {"error", "changed"} for subject in found for note in subject.notes)
+
+
+def as_data(root: Root, found: list[Subject]) -> dict[str, Any]:
+    return {"command": "doctor", "root": str(root.path), "findings": found}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -12,8 +13,8 @@ from gdkreg.errors import GdkregError
 from gdkreg.plan.reconcile import Note
 from gdkreg.verbs.root import Root
 
-_FILE = "gitlab/config/gitlab.yml"
-_BLOCK = re.compile(r"^( *)registry: *(#.*)?$")
+FILE = "gitlab/config/gitlab.yml"
+_START = re.compile(r"^( *)registry: *(#.*)?$")
 # Only what GDK can have written: a URL with a name and password in it is not shown.
 _API_URL = re.compile(r"""^( +api_url: *["']?)(https?)(://[^\s"'#@]*)(["']?\s*(#.*)?)$""")
 
@@ -44,23 +45,38 @@ class Wrong(msgspec.Struct, frozen=True):
     @property
     def lasting(self) -> list[str]:
         """The lines of gdk.yml without which `gdk reconfigure` writes it again as it was."""
-        return ["gdk:", "  protected_config_files:", f"    - '{_FILE}'"]
+        return ["gdk:", "  protected_config_files:", f"    - '{FILE}'"]
 
 
 def find(root: Root) -> Wrong | None:
     """Where Rails would speak to the registry by the wrong scheme; None where it is right, or there is no such file."""
-    path, scheme = root.path / _FILE, root.settings.scheme
+    path, scheme = root.path / FILE, root.settings.scheme
+    for number, line in _block(root):
+        if (url := _API_URL.match(line)) and url[2] != scheme:
+            return Wrong(path, number, line, f"{url[1]}{scheme}{url[3]}{url[4]}", scheme)
+    return None
+
+
+def setting(root: Root, key: str) -> tuple[int, str]:
+    """The line of a key of the registry's block, and what it says; 0 and nothing where it is not there."""
+    for number, line in _block(root):
+        if found := re.match(rf"""^ +{key}: *["']?([^\s"'#]*)""", line):
+            return number, found[1]
+    return 0, ""
+
+
+def _block(root: Root) -> Iterator[tuple[int, str]]:
+    """The lines of the registry's block, with their numbers."""
     try:
-        lines = (root.host.read(path) or b"").decode("utf-8", "replace").splitlines()
+        lines = (root.host.read(root.path / FILE) or b"").decode("utf-8", "replace").splitlines()
     except GdkregError:
-        return None
+        return
     inside: int | None = None
     for number, line in enumerate(lines, 1):
         indent = len(line) - len(line.lstrip())
-        if found := _BLOCK.match(line):
+        if found := _START.match(line):
             inside = len(found[1])
         elif inside is not None and line.strip() and indent <= inside:
             inside = None
-        elif inside is not None and (url := _API_URL.match(line)) and url[2] != scheme:
-            return Wrong(path, number, line, f"{url[1]}{scheme}{url[3]}{url[4]}", scheme)
-    return None
+        elif inside is not None:
+            yield number, line

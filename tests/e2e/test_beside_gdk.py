@@ -77,6 +77,10 @@ def test_gdks_own_registry_on_our_port(box: Box) -> None:
     assert result.code == 1
     assert "port 5000 is held by GDK's own registry, container eager_gdk" in result.err
     assert "gdk stop registry" in result.err
+    found = box.gdkreg("doctor")
+    assert found.code == 1
+    assert "GDK's own registry runs, container eager_gdk: both would serve one port and one storage" in found.out
+    assert "→ gdk stop registry" in found.out
     box.run("docker", "rm", "-f", "eager_gdk")
     box.ok("start", "registry")
 
