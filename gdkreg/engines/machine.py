@@ -10,7 +10,10 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from gdkreg.config.values import is_ipv4
+import msgspec
+
+from gdkreg.config.effective import Settings
+from gdkreg.config.values import address_problem, is_ipv4
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import HostReader
 
@@ -24,15 +27,52 @@ def name(env: Mapping[str, str]) -> str:
 
 
 def address(env: Mapping[str, str]) -> str:
-    """The VM's address as `docker-machine env` gave it: that of the engine which is asked, known without a running VM."""
+    """The VM's address as `docker-machine env` gave it: that of the engine which is asked, known without a running VM. Empty
+    also for a VM in the Internet, where nothing of this machine is shared."""
     found = _HOST.fullmatch(env.get("DOCKER_HOST", "")) if env.get("DOCKER_MACHINE_NAME") else None
-    return found[1] if found and is_ipv4(found[1]) else ""
+    return found[1] if found and is_ipv4(found[1]) and not address_problem(found[1]) else ""
 
 
-def machines(host: HostReader) -> list[str]:
-    """The names of all machines; empty where docker-machine is not installed."""
-    done = host.query(["docker-machine", "ls", "-q"])
-    return done.out.split() if done.code == 0 else []
+def follow(settings: Settings, env: Mapping[str, str]) -> Settings:
+    """The settings with the VM's address, where the registry runs in the VM: clients reach it there."""
+    at = address(env)
+    if not at or settings.registry.runtime == "process":
+        return settings
+    host = at if is_ipv4(settings.host) else settings.host
+    registry = msgspec.structs.replace(settings.registry, listen_address=at, host=host)
+    origin = settings.origin | {"registry.listen_address": f"docker-machine {name(env)}"}
+    return msgspec.structs.replace(settings, registry=registry, machine=name(env), origin=origin)
+
+
+def refuse(settings: Settings) -> None:
+    """Raises `GdkregError` for what cannot work with the registry in a VM."""
+    if not settings.machine:
+        return
+    why = f"the registry is in the VM of docker-machine {settings.machine}, and GitLab is here"
+    if settings.host == settings.hostname:
+        fix = "gdkreg config set registry.host registry.test"
+        raise GdkregError(f"{settings.host} cannot lead to the registry and to GitLab", why=why, fix=fix)
+    if settings.registry.auth_enabled and settings.issuer == "local":
+        raise GdkregError(
+            "the stand-in for /jwt/auth has to be where the registry is",
+            why=f"{settings.host} leads into the VM of docker-machine {settings.machine}, and the stand-in runs here",
+            fix="gdkreg config set registry.auth_enabled false; or start GitLab, which then gives out the tokens",
+        )
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """One line of `docker-machine ls`."""
+
+    name: str
+    state: str
+
+
+def machines(host: HostReader) -> list[Machine]:
+    """All machines, the one called "default" first; empty where docker-machine is not installed."""
+    done = host.query(["docker-machine", "ls", "--timeout", "3", "--format", "{{.Name}} {{.State}}"])
+    rows = [line.split(maxsplit=1) for line in done.out.splitlines() if line.strip()] if done.code == 0 else []
+    found = [Machine(row[0], row[1] if len(row) > 1 else "") for row in rows]
+    return sorted(found, key=lambda one: one.name != "default")
 
 
 def refuse_moved(host: HostReader) -> None:

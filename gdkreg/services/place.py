@@ -13,6 +13,7 @@ from gdkreg.plan.roots import Claim
 
 # Who binds the port: this user, root (as Docker Engine for its containers), or somebody on another machine, as in a VM.
 By = Literal["user", "root", "elsewhere"]
+PODMAN_KEEPS = "systemctl --user restart podman (as root without --user): its service keeps the port of what failed to start"
 LEAVING = 2.0  # seconds in which the last thread of a process that has ended lets go of its port
 
 
@@ -24,6 +25,8 @@ def is_taken(address: str, port: int, key: str, host: HostReader, by: By = "user
     error = None if by == "elsewhere" else network.can_bind(address, port)
     if error is None:
         return False
+    if error.errno == errno.EADDRNOTAVAIL and (anywhere := network.can_bind("0.0.0.0", port)) is not None:
+        error = anywhere if anywhere.errno == errno.EACCES else error  # the address is missing; the right is too
     if error.errno == errno.EADDRNOTAVAIL:
         if not any(item.address == address for item in host.interfaces()):
             raise GdkregError(
@@ -59,6 +62,8 @@ def taken(address: str, port: int, key: str, claims: list[Claim]) -> GdkregError
             )
     holder = network.port_holder(address, port)
     who = f"{holder.name or 'a process'} (pid {holder.pid or 'unknown'})" if holder else "another program"
+    if holder and holder.name == "podman":
+        return GdkregError(f"port {port} of {address} is held by {who}", fix=PODMAN_KEEPS)
     gdk = "; it may be GDK's own: gdk stop registry" if holder and "registry" in holder.name else ""
     return GdkregError(f"port {port} of {address} is held by {who}{gdk}", fix=move(port, key))
 

@@ -115,8 +115,7 @@ class Registry:
             return None, engine.why
         if not engine.serves:
             return None, f"the engine at {engine.endpoint.shown} is not on this machine"
-        image = self.settings.registry.image
-        runtime = ContainerRuntime(self.settings.root, self._id, image, lambda: self.launch, self._host, engine, api)
+        runtime = ContainerRuntime(self.settings, self._id, lambda: self.launch, self._host, engine, api)
         return runtime, f"{engine.kind} engine {engine.version}"
 
     def choose(self) -> Choice:
@@ -126,6 +125,9 @@ class Registry:
             return Choice(self._process(), "registry.runtime is process")
         container, why = self._container
         binary = kind == "auto" and find_binary(self.settings.root, self.settings.registry.bin, self._host.platform)
+        if container is None and self.settings.machine:
+            fix = f"docker-machine start {self.settings.machine}, or unset DOCKER_MACHINE_NAME DOCKER_HOST"
+            raise GdkregError(f"the engine of docker-machine {self.settings.machine} does not answer", why=why, fix=fix)
         if container is not None:
             if container.has_image():
                 return Choice(container, why)

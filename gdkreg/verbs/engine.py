@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 
 import msgspec
 
+from gdkreg.config.values import is_ipv4
+from gdkreg.engines import machine
 from gdkreg.plan.reconcile import Note
 from gdkreg.verbs.root import Root
 
@@ -24,7 +27,10 @@ class Shown(msgspec.Struct, frozen=True):
 
 def shown(root: Root) -> Shown:
     engine, needed = root.engine, root.settings.registry.runtime == "docker"
-    return Shown(engine.kind, engine.version, engine.endpoint.shown, engine.endpoint.source, engine.why, needed)
+    source = engine.endpoint.source
+    if engine.kind == "machine":
+        source = f"docker-machine {machine.name(root.host.platform.env)}"
+    return Shown(engine.kind, engine.version, engine.endpoint.shown, source, engine.why, needed)
 
 
 def note(engine: Shown) -> Note:
@@ -46,6 +52,10 @@ def hints(root: Root, *, named: bool) -> list[str]:
     engine, found = root.engine, []
     if client(root) == "docker" and engine.docker_host:
         found.append(f"! docker asks /var/run/docker.sock by itself; for this engine: export DOCKER_HOST={engine.docker_host}")
+    if (vm := root.settings.machine) and not is_ipv4(root.settings.host):
+        line = f"{root.settings.address} {root.settings.host}"
+        told = shlex.join(["docker-machine", "ssh", vm, f"echo {line} | sudo tee -a /etc/hosts"])
+        found.append(f"! the engine in the VM reads the VM's own /etc/hosts\n    {told}")
     if named and engine.kind == "rootless":
         again = "systemctl --user restart docker; gdkreg start"
         found.append(f"! rootless Docker keeps /etc/hosts as it was when it started\n    {again}")

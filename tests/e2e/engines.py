@@ -36,6 +36,7 @@ def _closed() -> str:
 
 # A user of the box with sub-ids, sudo and devices; the folders of the box lie below a home that this user may enter.
 _A_USER = f"""
+if [ ! -e /run/passwd ]; then
 for folder in {_closed()}; do
   was=$(mktemp -d); mount --bind $folder $was; mount -t tmpfs -o mode=755 tmpfs $folder
   for name in $(ls -A $was); do
@@ -59,6 +60,7 @@ mount --bind "$BOX/gdk" /home/dev/gdk; mount --bind "$BOX/data" /home/dev/engine
 chown {USER}:{USER} /home/dev /home/dev/gdk /home/dev/engine /run/user/{USER}; chmod 700 /run/user/{USER}
 mknod /run/tun c 10 200; mknod /run/fuse c 10 229; chmod 666 /run/tun /run/fuse
 mount --bind /run/tun /dev/net/tun; mount --bind /run/fuse /dev/fuse
+fi
 """
 _AS_USER = f"setpriv --reuid {USER} --regid {USER} --clear-groups env HOME=/home/dev XDG_RUNTIME_DIR=/run/user/{USER} "
 ROOTLESS = (
@@ -106,6 +108,8 @@ class OtherBox(Box):
 class UserBox(OtherBox):
     """All that runs in it runs as a user, who has sudo; but for images, which are made outside of that user's home."""
 
+    socket = f"/run/user/{USER}/podman/podman.sock"
+
     place = Path("/home/dev/gdk")  # where the root is for this user
 
     def run(
@@ -124,10 +128,31 @@ class UserBox(OtherBox):
             mine["DOCKER_HOST"] = f"unix://{self.socket}"
         return super().run(*who, *command, cwd=cwd or self.place, stdin=stdin, env={**mine, **(env or {})}, timeout=timeout)
 
+    def as_root(self, *command: str) -> Result:
+        return Box.run(self, *command, cwd=Path("/"))
+
+    def configure(self, text: str) -> None:
+        super().configure(text)
+        self.as_root("chown", f"{USER}:{USER}", str(self.place / "gdk.yml"))
+
 
 class RootlessBox(UserBox):
     socket = f"/run/user/{USER}/docker.sock"
 
+    def restart_engine(self) -> None:
+        """As `systemctl --user restart docker` would."""
+        pid = f"/run/user/{USER}/docker.pid"
+        self.as_root("sh", "-c", f'kill "$(cat {pid})"; while [ -e {pid} ]; do sleep 0.05; done')
+        self.as_root("sh", "-c", f'rm -f {self.socket}; setsid bash "$BOX/engine" >/dev/null 2>&1')
 
-class PodmanUserBox(UserBox):
-    socket = f"/run/user/{USER}/podman/podman.sock"
+
+def open_engine(kind: str, folder: Path) -> OtherBox:
+    """A box with the engine of this kind, as gdkreg names it, and the image registry:dev."""
+    if kind == "podman":
+        box = OtherBox(folder, start=PODMAN)
+    elif kind == "podman-rootless":
+        box = UserBox(folder, start=PODMAN_ROOTLESS)
+    else:
+        box = RootlessBox(folder, start=ROOTLESS)
+    box.import_registry()
+    return box
