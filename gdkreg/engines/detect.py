@@ -147,7 +147,16 @@ def connect(at: Endpoint, env: Platform) -> docker.DockerClient:
         folder = Path(env.env.get("DOCKER_CERT_PATH") or env.home / ".docker")
         pair = (str(folder / "cert.pem"), str(folder / "key.pem"))
         tls = TLSConfig(client_cert=pair, ca_cert=str(folder / "ca.pem"), verify=True)
-    return docker.DockerClient(base_url=at.url, tls=tls, version="auto", timeout=ANSWER_WITHIN)
+
+    class _Api(docker.APIClient):
+        # REQUESTS_CA_BUNDLE, which `gdkreg env requests` sets, would stand in the place of the engine's own ca.pem.
+        trust_env = property(lambda _: not tls, lambda *_: None)
+
+    class _Client(docker.DockerClient):
+        def __init__(self, **options: Any) -> None:
+            self.api = _Api(**options)
+
+    return _Client(base_url=at.url, tls=tls, version="auto", timeout=ANSWER_WITHIN)
 
 
 def find(host: HostReader) -> tuple[Engine, Api | None]:
