@@ -44,6 +44,21 @@ def follow(settings: Settings, env: Mapping[str, str]) -> Settings:
     return msgspec.structs.replace(settings, registry=registry, machine=name(env), origin=origin)
 
 
+def elsewhere(settings: Settings, env: Mapping[str, str]) -> str:
+    """Why this shell's engine cannot tell of a container that was started with these settings; empty where it can."""
+    now = name(env)
+    if settings.machine == now or settings.registry.runtime == "process":
+        return ""
+    if settings.machine:
+        return f"it is in docker-machine {settings.machine}, and this shell uses another engine: {enter(settings.machine)}"
+    return f"it is in the local engine, and this shell uses docker-machine {now}: {leave()}"
+
+
+def enter(machine: str) -> str:
+    """The line of a shell that leads to a machine."""
+    return f'eval "$(docker-machine env {shlex.quote(machine)})"'
+
+
 def refuse(settings: Settings) -> None:
     """Raises `GdkregError` for what cannot work with the registry in a VM."""
     if not settings.machine:

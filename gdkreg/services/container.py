@@ -53,7 +53,7 @@ class ContainerRuntime:
         """Who publishes its port."""
         if self._engine.kind == "machine":
             return "elsewhere"
-        return "user" if self._engine.rootless else "root"
+        return "root" if self._engine.kind in {"docker", "podman"} else "user"  # a VM's ports are forwarded by a user's program
 
     def _find(self) -> dict[str, Any] | None:
         """Our container of this root, in whatever state: by its label."""

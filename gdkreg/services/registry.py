@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from gdkreg.config.effective import Settings
+from gdkreg.engines import machine
 from gdkreg.errors import DamagedError, GdkregError
 from gdkreg.host.base import Completed, Host, HostReader
 from gdkreg.plan import roots, state
@@ -110,6 +111,8 @@ class Registry:
         from gdkreg.engines.detect import find
         from gdkreg.services.container import ContainerRuntime
 
+        if why := machine.elsewhere(self.settings, self._host.platform.env):
+            return None, why
         engine, api = self._find_engine() if self._find_engine else find(self._host)
         if api is None:
             return None, engine.why

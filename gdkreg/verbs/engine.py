@@ -9,7 +9,9 @@ import msgspec
 
 from gdkreg.config.values import is_ipv4
 from gdkreg.engines import machine
+from gdkreg.errors import DamagedError
 from gdkreg.plan.reconcile import Note
+from gdkreg.services.launch import container_name
 from gdkreg.verbs.root import Root
 
 
@@ -45,6 +47,19 @@ def client(root: Root) -> str:
     """The container client to speak of: Podman's own where its engine is the one; empty where none is installed."""
     order = ("podman", "docker") if root.engine.kind.startswith("podman") else ("docker", "podman")
     return next((name for name in order if shutil.which(name, path=root.host.platform.env.get("PATH"))), "")
+
+
+def left_behind(root: Root) -> list[str]:
+    """What to do of a container that this shell's engine does not know of, since docker-machine was entered or left."""
+    applied = root.applied
+    if applied is None or not (why := machine.elsewhere(applied, root.host.platform.env)):
+        return []
+    try:
+        kinds = root.services(applied).registry.recorded()
+    except DamagedError:
+        kinds = []
+    name = container_name(root.identity.id)
+    return [f"! a container of the registry may be left behind: {why}; docker rm -f {name}"] if "docker" in kinds else []
 
 
 def hints(root: Root, *, named: bool) -> list[str]:

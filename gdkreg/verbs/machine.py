@@ -70,7 +70,7 @@ def _tell_first_user(root: Root, outcome: Outcome) -> None:
 
 def up(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Outcome:
     """reconfigure, trust, runner-patch, start and the proof, in one go; refused as a whole before the first change."""
-    from gdkreg.verbs import proving
+    from gdkreg.verbs import engine, proving
 
     if not root.enabled:
         raise root.disabled()
@@ -78,7 +78,7 @@ def up(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Out
     root.decide_issuer()
     runner, notes = _one_runner(root)
     root.options = root.options.also(trust=root.settings.registry.self_signed, runner=runner)
-    notes += trust_left_out(root)
+    notes += [*trust_left_out(root), *engine.left_behind(root)]
     hops: dict[str, Any] = {}
 
     def plan(preview: Preview) -> list[Step]:

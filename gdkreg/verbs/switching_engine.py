@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 import msgspec
@@ -37,17 +36,13 @@ def find(host: HostReader) -> Switch:
     running = [one for one in known if one.state == "Running"]
     run, lines = "", []
     if running:
-        run = _enter(running[0])
+        run = machine.enter(running[0].name)
         lines = [run, f"# docker asks the local engine; this leads to docker-machine {running[0].name}", _STOP_FIRST]
-    lines += [f"# or: {_enter(one)}" for one in running[1:]]
+    lines += [f"# or: {machine.enter(one.name)}" for one in running[1:]]
     stopped = [one for one in known if one not in running]
     lines += [f"# docker-machine {one.name} is {one.state or 'off'}: docker-machine start {one.name}" for one in stopped]
     nothing = ["# docker asks the local engine, and there is no docker-machine to switch to"]
     return Switch("", "", known, [], run, lines or nothing)
-
-
-def _enter(one: Machine) -> str:
-    return f'eval "$(docker-machine env {shlex.quote(one.name)})"'
 
 
 def as_data(found: Switch) -> dict[str, Any]:

@@ -142,8 +142,16 @@ def test_the_registry_is_at_the_vms_address(vm: MachineBox) -> None:
     assert "group/app" in vm.ok("catalog").out
     assert (vm.root / "registry/storage/docker").is_dir(), "the images lie in this root"
 
+    outside = vm.run("python", "-m", "gdkreg", "stop", env={})
+    assert outside.code == 1
+    assert (
+        'it is in docker-machine default, and this shell uses another engine: eval "$(docker-machine env default)"' in outside.err
+    )
     for command in (("stop",), ("start",), ("restart",), ("gc", "--yes"), ("verify",)):
         vm.ok(*command)
+    left = vm.run("python", "-m", "gdkreg", "down", "--yes", env={})
+    assert left.code == 1, "the container is left, told and kept in mind"
+    assert "it is in docker-machine default" in left.out + left.err, left
     vm.ok("down", "--yes")
     assert vm.run("docker", "ps", "-aq").out == ""
     assert vm.hosts.read_bytes() == before

@@ -41,20 +41,23 @@ def steps(told: dict[str, Any]) -> list[tuple[str, str, str]]:
     return [(item["resource"], item["action"], item["target"]) for item in told["actions"]]
 
 
-def same(box: OtherBox, *command: str) -> None:
+def same(box: OtherBox, *command: str) -> dict[str, Any]:
     """What the dry run tells is what the run does."""
     dry = told(box, *command, "--dry-run")
     assert steps(dry), dry
-    assert steps(told(box, *command, *(["--yes"] if command[0] != "login" else []))) == steps(dry)
+    done = told(box, *command, *(["--yes"] if command[0] != "login" else []))
+    assert steps(done) == steps(dry)
+    return done
 
 
 def test_the_whole_life(other: OtherBox, kind: str) -> None:
     box, before = other, other.hosts.read_bytes()
     box.configure(GDK_YML)
-    same(box, "up")
+    up = same(box, "up")
     assert box.listeners(5000) == ["172.16.123.1"]
     if isinstance(box, RootlessBox):
         # It has read /etc/hosts when it started, and a container without a restart policy ends with it.
+        assert any("systemctl --user restart docker; gdkreg start" in note for note in up["notes"])
         box.restart_engine()
         same(box, "start")
     status = told(box, "status")
@@ -98,6 +101,7 @@ def test_undo_takes_up_back(other: OtherBox) -> None:
     assert other.ok("down", "--yes").code == 0
 
 
+@pytest.mark.parametrize("kind", ["podman", "rootless"], indirect=True)
 def test_what_fails_to_start_says_why_and_goes_away(other: OtherBox, kind: str) -> None:
     """Podman's service keeps the port of a container that failed to start, and tells a second try of that alone."""
     other.import_image("broken:1", {"true": "/bin/true"}, 'ENTRYPOINT ["/nothing"]')
@@ -121,6 +125,7 @@ def test_what_fails_to_start_says_why_and_goes_away(other: OtherBox, kind: str) 
     assert other.run("docker", "ps", "-aq").out == ""
 
 
+@pytest.mark.parametrize("kind", ["podman", "rootless"], indirect=True)
 def test_a_name_that_is_taken_is_told_with_its_way_out(other: OtherBox, kind: str) -> None:
     other.configure(GDK_YML)
     other.ok("up", "--yes")
@@ -135,9 +140,8 @@ def test_a_name_that_is_taken_is_told_with_its_way_out(other: OtherBox, kind: st
     other.ok("down", "--yes")
 
 
+@pytest.mark.parametrize("kind", ["podman-rootless", "rootless"], indirect=True)
 def test_what_a_rootless_engine_cannot_do_is_told_before_anything_changes(other: OtherBox) -> None:
-    if not isinstance(other, UserBox):
-        return
     before = other.hosts.read_bytes()
     for text, words in (
         (GDK_YML + "  port: 443\n", "port 443 needs root"),
@@ -152,6 +156,7 @@ def test_what_a_rootless_engine_cannot_do_is_told_before_anything_changes(other:
         assert not (other.root / "registry").exists() or not (other.root / "registry/config.yml").exists()
 
 
+@pytest.mark.parametrize("kind", ["podman", "podman-rootless"], indirect=True)
 def test_a_socket_that_an_engine_left_behind_hides_none_that_lives(other: OtherBox, kind: str) -> None:
     left = "import socket; socket.socket(socket.AF_UNIX).bind('/run/docker.sock')"
     box = other

@@ -18,7 +18,8 @@ from gdkreg.host.base import Completed
 from gdkreg.host.machine import Machine as Host
 from gdkreg.resources.loopback import Loopback
 from gdkreg.services.engine import refuse_engine
-from gdkreg.verbs import switching_engine
+from gdkreg.verbs import engine, standing, switching_engine
+from gdkreg.verbs.root import Root
 from tests.fakes import FakeHost
 from tests.servers import Answer, Asked, serving
 from tests.unit.conftest import ROOT
@@ -130,6 +131,48 @@ def test_where_engines_listen_by_themselves(place: str) -> None:
     assert detect.endpoints(host) == [detect.Endpoint(f"unix://{place}", "default socket")]
 
 
+def root_with(env: dict[str, str], text: str = "registry: {enabled: true}\n") -> Root:
+    host = FakeHost(home="/home/dev", env=env)
+    host.put(ROOT / "gdk.yml", text)
+    return Root(ROOT, host)
+
+
+def test_status_shows_the_engine(tmp_path: Path) -> None:
+    with serving(answering("rootless"), tmp_path / "s") as told:
+        found = standing.status(root_with({"DOCKER_HOST": told.url})).engine
+    assert found is not None
+    assert engine.note(found).text == f"rootless 20.10.24+dfsg1 at {told.url} (DOCKER_HOST)"
+    gone = standing.status(root_with({"DOCKER_HOST": "unix:///nowhere/s"})).engine
+    assert gone is not None
+    assert (gone.kind, gone.why) == ("none", "no engine answers at unix:///nowhere/s: there is no such socket")
+    assert engine.note(gone).level == "off"
+    needed = root_with({"DOCKER_HOST": "unix:///nowhere/s"}, "registry: {enabled: true, runtime: docker}\n")
+    assert engine.note(engine.shown(needed)).level == "error"
+    assert standing.status(root_with({}, "registry: {enabled: false}\n")).engine is None
+
+
+def test_what_a_user_has_to_know_of_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detect, "SOCKET", tmp_path / "docker.sock")
+    for name in ("docker", "podman"):
+        (tmp_path / name).touch(mode=0o755)
+    (tmp_path / "run/podman").mkdir(parents=True)
+    with serving(answering("podman-rootless"), tmp_path / "run/podman/podman.sock"):
+        host = FakeHost(home=str(tmp_path), env={"XDG_RUNTIME_DIR": f"{tmp_path}/run", "PATH": str(tmp_path)})
+        host.put(ROOT / "gdk.yml", "registry: {enabled: true}\n")
+        host.put(tmp_path / "run/podman/podman.sock", "")
+        both = Root(ROOT, host)
+        assert engine.client(both) == "podman"
+        assert engine.hints(both, named=True) == []
+        (tmp_path / "podman").unlink()
+        assert engine.client(both) == "docker"
+        (hint,) = engine.hints(both, named=True)
+        assert hint.endswith(f"export DOCKER_HOST=unix://{tmp_path}/run/podman/podman.sock")
+    with serving(answering("rootless"), tmp_path / "s") as told:
+        rootless = root_with({"DOCKER_HOST": told.url})
+        assert engine.hints(rootless, named=False) == []
+        assert "systemctl --user restart docker; gdkreg start" in engine.hints(rootless, named=True)[0]
+
+
 # docker-machine
 
 
@@ -163,9 +206,9 @@ def test_a_process_stays_on_this_machine() -> None:
 
 
 def refused(text: str, host: FakeHost, kind: detect.Kind) -> str:
-    engine = detect.Engine(kind, detect.Endpoint(INSIDE["DOCKER_HOST"], "DOCKER_HOST"))
+    used = detect.Engine(kind, detect.Endpoint(INSIDE["DOCKER_HOST"], "DOCKER_HOST"))
     try:
-        refuse_engine(engine, settings_of(FakeHost(), text), host)
+        refuse_engine(used, settings_of(FakeHost(), text), host)
     except GdkregError as error:
         return f"{error.what} | {error.why} | {error.fix}"
     return ""
