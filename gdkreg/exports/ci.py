@@ -22,15 +22,12 @@ def render(
 ) -> str:
     """The file's text. `image` is the repository of `image`; the scanner is given registry_host.crt where it is self-signed and
     `certificate` is set, else it checks none. Raises `GdkregError` where that is not made yet."""
-    words, values = standing.words(settings), {"AUTHORITY": settings.authority}
+    values = standing.values(settings)
     if kind == "image":
-        return template.fill("ci/image.yml", {**values, "IMAGE": _reference(settings, image)}, words)
-    values["RUNNER"] = _runner(settings, host)
-    words |= {"klar"} if analyzer == "klar" else set()
-    if kind in {"scan", "auto-devops"} and "self-signed" in words:
-        words.add("certificate" if certificate else "unchecked")
-        values["CERTIFICATE"] = _certificate(settings, host) if certificate else ""
-    return template.fill(f"ci/{kind}.yml", values, words)
+        return template.fill("ci/image.yml.j2", **values, image=_reference(settings, image))
+    given = certificate and kind in {"scan", "auto-devops"} and standing.reach(settings) == "self-signed"
+    values |= {"runner": _runner(settings, host), "klar": analyzer == "klar"}
+    return template.fill(f"ci/{kind}.yml.j2", **values, certificate=_certificate(settings, host) if given else "")
 
 
 def notes(kind: Kind, settings: Settings) -> list[str]:

@@ -20,20 +20,19 @@ _READS_IT_ANYWAY = "/gitlab-container-registry"  # GitLab's image has no entry p
 def render(settings: Settings, launch: Launch, user: str) -> str:
     """`user` is UID:GID, as the container of gdkreg's has it."""
     repository = settings.registry.image.partition("@")[0]
-    words = standing.words(settings) | (set() if _READS_IT_ANYWAY in repository else {"command"})
     variables = launch.environment | dict(_variables(registry_config.build(settings, "")))
     values = {
-        "AUTHORITY": settings.authority,
-        "IMAGE": _text(settings.registry.image),
-        "CONFIG": str(registry_config.CONFIG),
-        "USER": user,
-        "RESTART": launch.restart_policy,
-        "ADDRESS": launch.address,
-        "PORT": str(launch.port),
-        "ENVIRONMENT": "\n".join(f"{name}: {_text(value)}" for name, value in variables.items()),
-        "VOLUMES": "\n".join(row for mount in launch.mounts for row in _volume(mount)),
+        "command": _READS_IT_ANYWAY not in repository,
+        "image": _text(settings.registry.image),
+        "config": str(registry_config.CONFIG),
+        "user": user,
+        "restart": launch.restart_policy,
+        "address": launch.address,
+        "port": str(launch.port),
+        "environment": "\n".join(f"{name}: {_text(value)}" for name, value in variables.items()),
+        "volumes": "\n".join(row for mount in launch.mounts for row in _volume(mount)),
     }
-    return template.fill("export/compose.yml", values, words)
+    return template.fill("export/compose.yml.j2", **standing.values(settings), **values)
 
 
 def _variables(value: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:

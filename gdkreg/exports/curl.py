@@ -12,14 +12,14 @@ def render(settings: Settings) -> str:
     tls = settings.scheme == "https"
     root = shlex.quote(str(settings.root))
     values = {
-        "AUTHORITY": settings.authority,
-        "REPOSITORY": "custom-docker-image",
-        "REGISTRY": f"{settings.scheme}://{settings.host}:{settings.registry.port}",
-        "CA": shlex.quote(str(settings.root / "registry_host.crt")),
-        "REALM": shlex.quote(settings.realm),
-        "TRUST": '--cacert "$CA" ' if tls else "",
-        "GDKREG": f"gdkreg --root {root}",
+        "tls": tls,
+        "repository": "custom-docker-image",
+        "registry": f"{settings.scheme}://{settings.host}:{settings.registry.port}",
+        "ca": shlex.quote(str(settings.root / "registry_host.crt")),
+        "realm": shlex.quote(settings.realm),
+        "trust": '--cacert "$CA" ' if tls else "",
+        "gdkreg": f"gdkreg --root {root}",
     }
     if settings.auto_devops.enabled:  # what is called by the tunnel's name is reached here, too
-        values["REGISTRY"] = f"{settings.scheme}://{settings.address}:{settings.registry.port}"
-    return template.fill("export/curl.sh", values, standing.words(settings) | ({"tls"} if tls else set()))
+        values["registry"] = f"{settings.scheme}://{settings.address}:{settings.registry.port}"
+    return template.fill("export/curl.sh.j2", **standing.values(settings), **values)

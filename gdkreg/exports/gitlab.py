@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -40,7 +40,7 @@ def place(settings: Settings, domain: Domain, *, bundled: bool = False) -> Place
         host = "registry.test" if is_ipv4(host) or host == "localhost" else f"registry.{host}"
     if host != settings.host and not bundled:
         notes.append(f"! the registry here is {settings.host}\n    gdkreg config set registry.host {host}; gdkreg up")
-    if "local" in standing.words(settings) and not bundled:
+    if standing.issuer(settings) == "local" and not bundled:
         fix = "gdkreg config set registry.token_issuer gitlab; gdkreg reconfigure; gdkreg restart"
         notes.append(f"! the registry sends clients to the stand-in issuer for their tokens, and not to GitLab\n    {fix}")
     api_url = standing.api_url(settings, host)
@@ -52,40 +52,35 @@ def place(settings: Settings, domain: Domain, *, bundled: bool = False) -> Place
 
 
 def gitlab_yml(settings: Settings, system: System, at: Place) -> str:
-    values = _values(settings, at) | {"TRUST": _trust(settings, system)}
-    return template.fill("export/gitlab.yml", values, _words(settings, at))
+    return template.fill("export/gitlab.yml.j2", **_values(settings, at), trust=_trust(settings, system))
 
 
 def gitlab_rb(settings: Settings, at: Place) -> str:
     crt = shlex.quote(str(settings.root / "registry_host.crt"))
     root = settings.root
     values = _values(settings, at) | {
-        "TRUST": visible(f"sudo cp {crt} /etc/gitlab/trusted-certs/{at.host}.crt"),
-        "KEY": template.ruby(str(root / "localhost.key")),
-        "EXTERNAL_URL": f"{_seen_scheme(settings)}://{at.host}" + (f":{at.port}" if at.port != 443 else ""),
-        "CERTIFICATE": template.ruby(str(root / "registry_host.crt")),
-        "CERTIFICATE_KEY": template.ruby(str(root / "registry_host.key")),
+        "trust": visible(f"sudo cp {crt} /etc/gitlab/trusted-certs/{at.host}.crt"),
+        "key": template.ruby(str(root / "localhost.key")),
+        "external_url": f"{_seen_scheme(settings)}://{at.host}" + (f":{at.port}" if at.port != 443 else ""),
+        "certificate": template.ruby(str(root / "registry_host.crt")),
+        "certificate_key": template.ruby(str(root / "registry_host.key")),
     }
-    return template.fill("export/gitlab.rb", values, _words(settings, at))
+    return template.fill("export/gitlab.rb.j2", **values)
 
 
-def _words(settings: Settings, at: Place) -> set[str]:
-    words = {at.domain} if at.domain == "external" else set[str]()
-    words |= {"tls"} if settings.scheme == "https" else set()
-    words |= {"port"} if at.port != 443 else set()
-    words |= {"clash"} if at.port == 5000 else set()
-    if _seen_scheme(settings) == "https":
-        words.add("covered" if settings.registry.self_signed and at.host == settings.host else "uncovered")
-    return words
-
-
-def _values(settings: Settings, at: Place) -> dict[str, str]:
+def _values(settings: Settings, at: Place) -> dict[str, Any]:
+    own = settings.registry.self_signed and at.host == settings.host
     return {
-        "HOST": at.host,
-        "PORT": str(at.port),
-        "API_URL": at.api_url,
-        "KEY": template.quoted(str(settings.root / "localhost.key")),
-        "STORAGE": template.quoted(str(settings.root / "registry/storage")),
+        "external": at.domain == "external",
+        "tls": settings.scheme == "https",
+        "covered": _seen_scheme(settings) == "https" and own,
+        "uncovered": _seen_scheme(settings) == "https" and not own,
+        "clash": at.port == 5000,
+        "host": at.host,
+        "port": str(at.port) if at.port != 443 else "",
+        "api_url": at.api_url,
+        "key": template.quoted(str(settings.root / "localhost.key")),
+        "storage": template.quoted(str(settings.root / "registry/storage")),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gdkreg.config.effective import Settings
 from gdkreg.errors import GdkregError
-from gdkreg.exports import template
+from gdkreg.exports import standing, template
 
 
 def render(settings: Settings) -> str:
@@ -14,14 +14,14 @@ def render(settings: Settings) -> str:
         raise GdkregError(f"{root} has a $ in it", why="NGINX takes what follows for a variable", fix="rename the folder")
     certificate, key = root / "registry_host.crt", root / "registry_host.key"
     values = {
-        "AUTHORITY": settings.authority,
-        "HOST": settings.host,
-        "LISTEN": f"{settings.address}:{port(settings)}",
-        "CERTIFICATE": template.quoted(str(certificate if registry.self_signed else f"/etc/ssl/certs/{settings.host}.crt")),
-        "CERTIFICATE_KEY": template.quoted(str(key if registry.self_signed else f"/etc/ssl/private/{settings.host}.key")),
-        "UPSTREAM": f"{settings.scheme}://{settings.address}:{registry.port}",
+        "host": settings.host,
+        "tls": registry.self_signed,
+        "listen": f"{settings.address}:{port(settings)}",
+        "certificate": template.quoted(str(certificate if registry.self_signed else f"/etc/ssl/certs/{settings.host}.crt")),
+        "certificate_key": template.quoted(str(key if registry.self_signed else f"/etc/ssl/private/{settings.host}.key")),
+        "upstream": f"{settings.scheme}://{settings.address}:{registry.port}",
     }
-    return template.fill("export/nginx.conf", values, {"tls"} if registry.self_signed else set())
+    return template.fill("export/nginx.conf.j2", **standing.values(settings), **values)
 
 
 def port(settings: Settings) -> int:

@@ -1,8 +1,8 @@
-"""How a client sees this registry: what the templates ask for, in words and values."""
+"""How a client sees this registry, as the templates ask for it."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from gdkreg.config.effective import Settings
 
@@ -16,12 +16,20 @@ def reach(settings: Settings) -> Reach:
     return "self-signed" if settings.registry.self_signed else "plain"
 
 
-def words(settings: Settings) -> set[str]:
-    """What holds: public, self-signed or plain; auth; local where the stand-in gives out the tokens."""
-    found: set[str] = {reach(settings)}
-    if settings.registry.auth_enabled:
-        found |= {"auth", "local"} if settings.issuer == "local" else {"auth", "gitlab"}
-    return found
+def values(settings: Settings) -> dict[str, Any]:
+    """What every template may ask: the name in images, how it is reached, and who gives out its tokens, "" for nobody."""
+    return {
+        "authority": settings.authority,
+        "reach": reach(settings),
+        "auth": settings.registry.auth_enabled,
+        "issuer": issuer(settings),
+    }
+
+
+def issuer(settings: Settings) -> Literal["local", "gitlab", ""]:
+    if not settings.registry.auth_enabled:
+        return ""
+    return "local" if settings.issuer == "local" else "gitlab"
 
 
 def api_url(settings: Settings, host: str) -> str:

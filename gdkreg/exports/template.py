@@ -1,46 +1,30 @@
-"""Templates of support/: the lines that hold for a configuration, with its values in their places.
-
-A line may begin with `?word `, or `?!word `: it stays only where the word holds, or does not. `@NAME@` is a value; alone on its
-line it may have many lines, or none, and then the line goes.
-"""
+"""The templates of support/, filled in by Jinja; and how a text is quoted in what they make."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from typing import Any
+
+import jinja2
 
 from gdkreg.host import support
 
-_CONDITION = re.compile(r"\?(!?)([a-z-]+) ?")
-_ALONE = re.compile(r"( *)@([A-Z_]+)@")
-_VALUE = re.compile(r"@([A-Z_]+)@")
 _PLAIN = re.compile(r"/[\w./-]+")
+# Nothing here is HTML. What a template names and nobody gives is a mistake of ours, not an empty word.
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FunctionLoader(support.text),
+    autoescape=False,
+    keep_trailing_newline=True,
+    lstrip_blocks=True,
+    trim_blocks=True,
+    undefined=jinja2.StrictUndefined,
+)
 
 
-def fill(name: str, values: Mapping[str, str], words: Collection[str]) -> str:
-    """The template support/NAME for these values, of which `words` hold. Raises `KeyError` for a value that is not given."""
-    rows: list[str] = []
-    for line in support.text(name).splitlines():
-        kept = _kept(line, words)
-        if kept is not None:
-            rows += _filled(kept, values)
-    return "\n".join(rows) + "\n"
-
-
-def _kept(line: str, words: Collection[str]) -> str | None:
-    while found := _CONDITION.match(line):
-        if (found[2] in words) == bool(found[1]):
-            return None
-        line = line[found.end() :]
-    return line
-
-
-def _filled(line: str, values: Mapping[str, str]) -> list[str]:
-    alone = _ALONE.fullmatch(line)
-    if alone:
-        return [f"{alone[1]}{row}".rstrip() for row in values[alone[2]].splitlines()]
-    return [_VALUE.sub(lambda found: values[found[1]], line)]
+def fill(name: str, **values: Any) -> str:
+    """The template support/NAME with these values. Raises `jinja2.UndefinedError` for one that is not given."""
+    return _TEMPLATES.get_template(name).render(values)
 
 
 def quoted(text: str) -> str:

@@ -69,7 +69,8 @@ def _in_place(target: Path, content: bytes) -> None:
 
 def _overwrite(target: Path, content: bytes) -> None:
     must(["dd", f"of={target}", "conv=notrunc,fsync", "status=none"], target, stdin=content)
-    must(["truncate", "-s", str(len(content)), str(target)], target)
+    # As POSIX says of seek without notrunc: macOS 12 has no truncate.
+    must(["dd", "if=/dev/null", f"of={target}", "bs=1", f"seek={len(content)}", "status=none"], target)
 
 
 def _read(target: Path) -> bytes:

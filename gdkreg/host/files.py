@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -267,12 +268,14 @@ def _check_own(found: os.stat_result, path: Path, mine: set[int]) -> None:
 def explain(error: OSError, path: Path, verb: str = "write") -> GdkregError:
     """The machine's refusal as a sentence with a way out."""
     code = error.errno or 0
-    immutable = f"look for an immutable flag: lsattr {path}; take it off with: sudo chattr -i {path}"
+    mac = sys.platform == "darwin"
+    flag, off = ("ls -lO", "chflags nouchg,noschg") if mac else ("lsattr", "chattr -i")
+    immutable = f"look for an immutable flag: {flag} {path}; take it off with: sudo {off} {path}"
     link = f"look at it: ls -ld {path.parent} {path}"
     sentence, fix = {
         errno.ENOSPC: ("the disk is full; the old file is whole", f"free some space: df -h {path.parent}"),
         errno.EDQUOT: ("your disk quota is used up; the old file is whole", f"free some space: df -h {path.parent}"),
-        errno.EROFS: ("it is on a read-only file system", f"see how it is mounted: findmnt -T {path}"),
+        errno.EROFS: ("it is on a read-only file system", f"see how it is mounted: {'df' if mac else 'findmnt -T'} {path}"),
         errno.EPERM: ("the operation is not permitted", immutable),
         errno.EACCES: ("permission denied", f"see who owns it: ls -ld {path} {path.parent}"),
         errno.ENOENT: ("there is no such folder", f"make it: mkdir -p {path.parent}"),

@@ -59,7 +59,8 @@ class ProcessRuntime:
                 why=f"{given} cannot be run"
                 if given
                 else "looked for container-registry/bin/registry, and for registry and docker-registry on PATH",
-                fix="sudo apt-get install docker-registry, or gdkreg config set registry.bin PATH",
+                fix=("" if self._platform.system == "darwin" else "sudo apt-get install docker-registry, or ")
+                + "gdkreg config set registry.bin PATH",
             )
         return binary
 

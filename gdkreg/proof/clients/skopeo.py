@@ -27,9 +27,8 @@ class Skopeo:
 
     def engine(self) -> str:
         if shutil.which(self.name) is None:
-            raise AbsentError(
-                f"{self.name} is not installed", f"sudo apt-get install {self.name}, or gdkreg verify --client http"
-            )
+            install = "brew" if self._host.platform.system == "darwin" else "sudo apt-get"
+            raise AbsentError(f"{self.name} is not installed", f"{install} install {self.name}, or gdkreg verify --client http")
         return self._host.query([self.name, "--version"]).out.strip()
 
     def ask(self, reference: str, /) -> str:
