@@ -77,6 +77,13 @@ def remote(root_dir: Path | None, registry: str = "", user: str = "") -> Iterato
         yield Remote(images, authority, str(root.path) if root is not None else "", own)
 
 
+def own_path(root_dir: Path | None) -> str:
+    """The root's folder; empty where there is none, for what needs none."""
+    with contextlib.suppress(GdkregError):
+        return str(open_root(root_dir).path)
+    return ""
+
+
 def own_authority(root_dir: Path | None) -> str:
     """What this root's registry is called in references; empty where there is none."""
     with contextlib.suppress(GdkregError):

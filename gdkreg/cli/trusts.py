@@ -92,14 +92,20 @@ def runner_patch(
 
 
 def env(
-    client: Annotated[ClientName, typer.Argument(help="Whose environment.", show_default=False)],
+    client: Annotated[
+        ClientName | None, typer.Argument(help="Whose environment (else docker-machine's: to it or away).", show_default=False)
+    ] = None,
     root_dir: RootDir = None,
     json: Json = False,
 ) -> None:
-    """Print the line after which a client that reads no certs.d trusts registry_host.crt.
+    """Print the line after which a client that reads no certs.d trusts registry_host.crt; without a client, the lines that switch
+    from docker-machine to the local engine, or back.
 
     Example: gdkreg env crane, as in: eval "$(gdkreg env crane)"
     """
+    if client is None:
+        _switch(root_dir, json=json)
+        return
     from gdkreg.clients import table
 
     root = session.open_root(root_dir)
@@ -112,6 +118,19 @@ def env(
         )
     else:
         out.line(line or f"# {client} needs no variable: {_instead(row, root)}")
+
+
+def _switch(root_dir: Path | None, *, json: bool) -> None:
+    from gdkreg.host.machine import Machine
+    from gdkreg.verbs import switching_engine
+
+    found = switching_engine.find(Machine())
+    if json:
+        data = switching_engine.as_data(found)
+        out.as_json({"command": "env", "root": session.own_path(root_dir), "client": "", "variables": {}, **data})
+        return
+    for line in found.lines:
+        out.line(line)
 
 
 def _instead(row: Client, root: Root) -> str:

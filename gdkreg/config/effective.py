@@ -26,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     runner: Runner
     auto_devops: AutoDevops
     issuer: Literal["gitlab", "local"] = "gitlab"
+    machine: str = ""  # docker-machine's VM, where the address is that VM's and none of this machine's
     origin: dict[str, str] = {}
 
     @property

@@ -24,6 +24,7 @@ _HOST = re.compile(
     r"\(host='(?P<pool>[\w.-]+)', port=(?P<poolport>\d+)\)"
 )
 _RESOLVER = re.compile(r"\blookup [\w.-]+ on (?P<at>[\d.]+):53")
+_SLIRP = "10.0.2.3"  # what slirp4netns gives to a rootless engine
 _IN_A_CONTAINER = "127.0.0.11"  # Docker's own resolver, in every container on a network of its own
 _NO_LOGIN = ("not logged in", "wrong password", "unauthorized")
 _DISTRUST = ("unknown authority", "unknown authority in containerd")
@@ -191,6 +192,8 @@ def _of_name(found: Explained, line: str, settings: Settings, host: HostReader) 
     own = re.findall(r"^nameserver\s+(\S+)", (host.read(Path("/etc/resolv.conf")) or b"").decode(errors="replace"), re.MULTILINE)
     if asked is not None and asked["at"] not in {*own, "127.0.0.1", "127.0.0.53"}:
         alias = "gdkreg config set registry.listen_address 172.16.123.1; gdkreg up" if is_loopback(settings.address) else ""
+        if asked["at"] == _SLIRP:
+            return "rootless Docker keeps /etc/hosts as it was when it started", "systemctl --user restart docker; gdkreg start"
         if asked["at"] == _IN_A_CONTAINER:
             jobs = f"docker run --add-host {settings.host}:{settings.address} …; for a runner's jobs gdkreg runner-patch"
             return "a container looked the name up, and it does not read this machine's /etc/hosts", alias or jobs

@@ -127,6 +127,8 @@ class Chain:
 
     def check_address(self) -> str:
         address = self._settings.address
+        if self._settings.machine:
+            return f"{address} is that of docker-machine {self._settings.machine}"
         if is_loopback(address) and self._host.platform.system == "linux":
             return f"{address} is loopback"
         holder = next((item.name for item in self._host.interfaces() if item.address == address), None)

@@ -27,7 +27,15 @@ MARK = b"# Written by gdkreg (gdk on)"
 # The one that makes it start comes last, and goes first; until then `down` keeps it from being started.
 FILES = ("down", "log/run", "finish", "run")
 # runsvdir keeps the environment of the first gdk command, which may have been another shell's.
-ENGINE = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR")
+ENGINE = (
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "XDG_RUNTIME_DIR",
+    "DOCKER_CERT_PATH",
+    "DOCKER_MACHINE_NAME",
+    "DOCKER_TLS_VERIFY",
+)
 _EXPORT = re.compile(rf"^export ({'|'.join(ENGINE)})=(.*)$", re.MULTILINE)
 _GDK = ("lib/gdk.rb", "bin/gdk", "Procfile", "sv")
 _RUNITS = "supervise"

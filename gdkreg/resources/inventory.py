@@ -132,7 +132,8 @@ class Inventory:
         )
         shared |= {claim.address for claim in roots.others(settings.root, self._host)}
         system = self._host.platform.system
-        return Loopback(settings.address, system, tuple(dict.fromkeys(added)), settings.registry.persist, shared)
+        address = "127.0.0.1" if settings.machine else settings.address  # a VM has its address by itself
+        return Loopback(address, system, tuple(dict.fromkeys(added)), settings.registry.persist, shared)
 
     def address(self) -> tuple[Resource, ...]:
         settings, former = self._settings, self._journal.identity.former

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from gdkreg.config.effective import Settings
 from gdkreg.engines.api import Api, EngineError
 from gdkreg.engines.detect import Engine
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Completed, Host, HostReader
 from gdkreg.plan import state
 from gdkreg.resources.registry_config import CONFIG
+from gdkreg.services import place
+from gdkreg.services.engine import refuse_engine
 from gdkreg.services.launch import LABEL_DIGEST, LABEL_ID, LABEL_ROOT, Launch
 
 _SECOND = 1_000_000_000  # the API counts in nanoseconds
@@ -30,11 +32,12 @@ class ContainerRuntime:
     name = "docker"
 
     def __init__(
-        self, root: Path, id_: str, image: str, launch: Callable[[], Launch], host: HostReader, engine: Engine, api: Api
+        self, settings: Settings, id_: str, launch: Callable[[], Launch], host: HostReader, engine: Engine, api: Api
     ) -> None:
-        self._root = root
+        self._settings = settings
+        self._root = settings.root
         self._own_id = id_
-        self._name_of_image = image
+        self._name_of_image = settings.registry.image
         self._build = launch  # only what starts needs it: a broken configuration must not keep a registry running
         self._host = host
         self._engine = engine
@@ -44,6 +47,13 @@ class ContainerRuntime:
     @property
     def _launch(self) -> Launch:
         return self._build()
+
+    @property
+    def binds(self) -> place.By:
+        """Who publishes its port."""
+        if self._engine.kind == "machine":
+            return "elsewhere"
+        return "root" if self._engine.kind in {"docker", "podman"} else "user"  # a VM's ports are forwarded by a user's program
 
     def _find(self) -> dict[str, Any] | None:
         """Our container of this root, in whatever state: by its label."""
@@ -90,6 +100,7 @@ class ContainerRuntime:
 
     def check(self) -> None:
         """Raises `GdkregError` where it cannot be run here; an image that has to be pulled is no hindrance."""
+        refuse_engine(self._engine, self._settings, self._host)
 
     def image(self) -> dict[str, Any]:
         """Raises `GdkregError` where the image is not here."""
@@ -139,10 +150,11 @@ class ContainerRuntime:
         return f"{uid}:{gid}"
 
     def start(self, host: Host) -> None:
-        """An unchanged container that was stopped is started again; anything else is made anew."""
+        """An unchanged container that was stopped is started again; anything else is made anew. One that is only created failed
+        to start: Podman's service would keep its port at the second try, and hide the reason."""
         image = self.image()
         old = self._find()
-        if old is not None and old["State"] in {"exited", "created"} and old["Labels"].get(LABEL_DIGEST) == self.wanted():
+        if old is not None and old["State"] == "exited" and old["Labels"].get(LABEL_DIGEST) == self.wanted():
             self._id = str(old["Id"])
             try:
                 self._api.call("POST", f"/containers/{self._id}/start")
@@ -158,7 +170,20 @@ class ContainerRuntime:
                 self._id = self._create(image, healthy=False)
             self._api.call("POST", f"/containers/{self._id}/start")
         except EngineError as error:
-            raise GdkregError("the engine refused to start the registry", why=error.why, fix="gdkreg doctor") from None
+            raise self._refused(error.why) from None
+
+    def _refused(self, why: str) -> GdkregError:
+        """By its words: for a name that is taken Docker answers 409, and Podman 500."""
+        fix = "gdkreg doctor"
+        if "already in use" in why:
+            name = self._launch.name
+            podman = self._engine.kind.startswith("podman")
+            fix = (
+                f"{'podman' if podman else 'docker'} rm {name}" if name in why else place.move(self._launch.port, "registry.port")
+            )
+            if podman and name not in why:
+                fix = place.PODMAN_KEEPS
+        return GdkregError("the engine refused to start the registry", why=why, fix=fix)
 
     def _create(self, image: dict[str, Any], *, healthy: bool) -> str:
         launch = self._launch

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from gdkreg.config.effective import Settings
+from gdkreg.engines import machine
 from gdkreg.errors import DamagedError, GdkregError
 from gdkreg.host.base import Completed, Host, HostReader
 from gdkreg.plan import roots, state
@@ -34,6 +35,8 @@ class Runtime(Protocol):
 
     name: str
 
+    @property
+    def binds(self) -> place.By: ...
     def running(self) -> str | None: ...
     def exists(self) -> bool: ...
     def wanted(self) -> str: ...
@@ -108,13 +111,14 @@ class Registry:
         from gdkreg.engines.detect import find
         from gdkreg.services.container import ContainerRuntime
 
+        if why := machine.elsewhere(self.settings, self._host.platform.env):
+            return None, why
         engine, api = self._find_engine() if self._find_engine else find(self._host)
         if api is None:
             return None, engine.why
-        if not engine.local:
+        if not engine.serves:
             return None, f"the engine at {engine.endpoint.shown} is not on this machine"
-        image = self.settings.registry.image
-        runtime = ContainerRuntime(self.settings.root, self._id, image, lambda: self.launch, self._host, engine, api)
+        runtime = ContainerRuntime(self.settings, self._id, lambda: self.launch, self._host, engine, api)
         return runtime, f"{engine.kind} engine {engine.version}"
 
     def choose(self) -> Choice:
@@ -124,6 +128,9 @@ class Registry:
             return Choice(self._process(), "registry.runtime is process")
         container, why = self._container
         binary = kind == "auto" and find_binary(self.settings.root, self.settings.registry.bin, self._host.platform)
+        if container is None and self.settings.machine:
+            fix = f"docker-machine start {self.settings.machine}, or unset DOCKER_MACHINE_NAME DOCKER_HOST"
+            raise GdkregError(f"the engine of docker-machine {self.settings.machine} does not answer", why=why, fix=fix)
         if container is not None:
             if container.has_image():
                 return Choice(container, why)
@@ -193,7 +200,7 @@ class Registry:
         if ran:
             runtime.stop(host)
         address, port = self.launch.address, self.launch.port
-        if place.stays_taken(address, port, PORT, host, leaving=ran):
+        if place.stays_taken(address, port, PORT, host, leaving=ran, by=runtime.binds):
             raise place.taken(address, port, PORT, roots.others(self.settings.root, host))
         if self.recorded() != (record := [runtime.name, *left]):
             state.write(host, self.settings.root, _RECORD, " ".join(record).encode())

@@ -70,7 +70,7 @@ def _tell_first_user(root: Root, outcome: Outcome) -> None:
 
 def up(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Outcome:
     """reconfigure, trust, runner-patch, start and the proof, in one go; refused as a whole before the first change."""
-    from gdkreg.verbs import proving
+    from gdkreg.verbs import engine, proving
 
     if not root.enabled:
         raise root.disabled()
@@ -78,7 +78,7 @@ def up(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Out
     root.decide_issuer()
     runner, notes = _one_runner(root)
     root.options = root.options.also(trust=root.settings.registry.self_signed, runner=runner)
-    notes += trust_left_out(root)
+    notes += [*trust_left_out(root), *engine.left_behind(root)]
     hops: dict[str, Any] = {}
 
     def plan(preview: Preview) -> list[Step]:
@@ -118,15 +118,13 @@ def _one_runner(root: Root) -> tuple[Path | None, list[str]]:
 
 def _ready(root: Root, outcome: Outcome) -> None:
     """What can be done now, and the one thing that is still to do."""
-    import shutil
-
+    from gdkreg.verbs import engine
     from gdkreg.verbs.logins import is_logged_in
 
-    outcome.notes += trust_hints(root)
-    settings = root.settings
-    client = next((name for name in ("docker", "podman") if shutil.which(name, path=root.host.platform.env.get("PATH"))), "")
-    push = f"{client} push {settings.authority}/NAME"
     wrote = [item.action.path for item in outcome.items if isinstance(item.action, WriteFile)]
+    outcome.notes += [*trust_hints(root), *engine.hints(root, named=HOSTS in wrote)]
+    settings, client = root.settings, engine.client(root)
+    push = f"{client} push {settings.authority}/NAME"
     if not client:
         outcome.next = f"install a container client; the registry answers at {settings.scheme}://{settings.authority}"
     elif settings.registry.auth_enabled and not is_logged_in(root, client):

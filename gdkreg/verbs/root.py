@@ -11,6 +11,7 @@ import msgspec
 from gdkreg.config import settings as configuration
 from gdkreg.config.effective import Settings
 from gdkreg.config.source import Source
+from gdkreg.engines import machine
 from gdkreg.errors import ConfigError, DamagedError, GdkregError
 from gdkreg.host.base import Host, HostReader
 from gdkreg.options import Options
@@ -53,7 +54,7 @@ class Root:
 
     def _settings(self) -> Settings:
         try:
-            return configuration.load(self.path, self.host)
+            return machine.follow(configuration.load(self.path, self.host), self.host.platform.env)
         except ConfigError:
             if not self._lenient or not self.identity.known:
                 raise
@@ -171,7 +172,9 @@ class Root:
         self.settings = msgspec.structs.replace(self.settings, issuer="local" if issuer == "local" else "gitlab")
 
     def refuse_other_claims(self) -> None:
-        """Raises `GdkregError` where another root serves the same name and port: its trust would be replaced by ours."""
+        """Raises `GdkregError` where another root serves the same name and port: its trust would be replaced by ours; or where
+        the registry would be in a VM that cannot serve it so."""
+        machine.refuse(self.settings)
         for claim in roots.others(self.path, self.host):
             if claim.authority == self.settings.authority:
                 raise GdkregError(

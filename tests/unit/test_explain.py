@@ -237,6 +237,7 @@ def test_each_client_is_told_what_it_reads(fake: FakeHost, settings: Settings, t
             "172.16.123.1",
             "docker run --add-host registry.test:172.16.123.1 …; for a runner's jobs gdkreg runner-patch",
         ),
+        ("10.0.2.3", "172.16.123.1", "systemctl --user restart docker; gdkreg start"),  # rootless Docker 20.10, run in a box
         ("10.0.0.1", "172.16.123.1", "gdkreg reconfigure"),
     ],
 )

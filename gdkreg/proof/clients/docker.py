@@ -119,24 +119,28 @@ class Docker:
     def push(self, image: Image, reference: str, token: str) -> str:
         with told(self._settings, self._host):
             self.client.images.load(image.archive(reference))
-            return self._carry_out(lambda: self.client.api.push(reference, stream=True, decode=True, auth_config=_auth(token)))
+            events = self._carry_out(lambda: self.client.api.push(reference, stream=True, decode=True, auth_config=_auth(token)))
+            return last_digest(events)
 
     def pull(self, reference: str, token: str) -> str:
         with told(self._settings, self._host):
             self.client.images.remove(reference, force=True)
             name, _, tag = reference.rpartition(":")
-            return self._carry_out(
+            events = self._carry_out(
                 lambda: self.client.api.pull(name, tag=tag, stream=True, decode=True, auth_config=_auth(token))
             )
+            if self.found.kind.startswith("podman"):  # its events tell no digest, only the short ids of layers
+                events = json.dumps(self.client.images.get(reference).attrs.get("RepoDigests"))
+            return last_digest(events)
 
     def _carry_out(self, begin: Callable[[], Any]) -> str:
-        """A push or pull; the last digest that the engine tells."""
+        """A push or pull; what the engine tells of it, a line each."""
         lines = []
         for event in begin():
             if "error" in event:
                 raise broken(str(event["error"]), self._settings, self._host)
             lines.append(json.dumps(event))
-        return last_digest("\n".join(lines))
+        return "\n".join(lines)
 
     def clean(self, reference: str, /) -> None:
         from docker.errors import NotFound
