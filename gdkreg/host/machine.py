@@ -85,6 +85,12 @@ class Machine:
         except OSError:
             return []
 
+    def changed(self, path: Path) -> float:
+        try:
+            return path.stat().st_mtime
+        except OSError:
+            return 0.0
+
     def may_write(self, path: Path) -> bool:
         for folder in path.parents:
             try:

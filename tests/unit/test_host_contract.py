@@ -28,6 +28,9 @@ def test_nothing_there(host: Host, tmp_path: Path) -> None:
     assert host.read(tmp_path / "no") is None
     assert host.info(tmp_path / "no") is None
     assert host.entries(tmp_path / "no") == []
+    assert host.changed(tmp_path / "no") == 0
+    host.write(tmp_path / "yes", b"", mode=0o600)
+    assert host.changed(tmp_path / "yes") > 0
 
 
 def test_write_read_replace(host: Host, tmp_path: Path) -> None:
