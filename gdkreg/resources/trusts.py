@@ -76,9 +76,9 @@ class Trusts:
         wanted = tuple((set(USUAL if choice.usual else ()) - set(choice.less)) | set(choice.more))
         places = self._chosen(choice)
         known = {place.folder for place in places}
-        named = bool(choice.more or choice.less)
+        named = bool(choice.more or choice.less) or not choice.usual
         kept = set(stores.folders(platform, wanted))
-        if named and self._found()[0].answers:
+        if named and wanted and self._found()[0].answers:
             kept.discard(platform.home / ".docker/certs.d")  # else Docker Desktop may read it
         for path, owned in journal.owned().items():
             # An engine that does not answer just now keeps its trust.

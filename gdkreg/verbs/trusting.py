@@ -113,8 +113,11 @@ def _kept(root: Root, clients: tuple[str, ...]) -> list[str]:
     """Who goes on trusting, because it reads what another client has."""
     mine = root.host.platform.home / ".docker/certs.d"
     reads = {"podman": Path("/etc/docker/certs.d"), "docker": mine if stores.in_vm(root.engine.kind) else None, "runner": mine}
+    more, by_system = root.inventory().trusts().choice().more, {"podman", "containerd"} & set(clients)
+    note = f"! {', '.join(sorted(by_system))}: this machine's own store counts too, and stays"
     files = [(client, folder / root.settings.authority / "ca.crt") for client in clients if (folder := reads.get(client))]
-    return [f"! {client} reads {file} too, which stays for others" for client, file in files if root.host.info(file)]
+    told = [f"! {client} reads {file} too, which stays for others" for client, file in files if root.host.info(file)]
+    return [*told, *([note] if by_system and "system" in more else [])]
 
 
 def _elsewhere(root: Root) -> list[str]:

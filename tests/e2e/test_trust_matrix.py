@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -46,6 +45,8 @@ ASK = {
     "system": ("curl", "-sSf", f"https://{HOST}/v2/"),
 }
 CLIENT = {"skopeo": "podman"}
+# Who reads another's place, too: podman's library Docker's; every program that is started anew the system's.
+ALSO = {"docker": ("podman", "skopeo"), "system": ("podman", "skopeo", "containerd", "kind")}
 # What is read is one of these; nothing of it is left afterwards.
 PLACES = (
     "/etc/docker/certs.d",
@@ -103,7 +104,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(box: Box) -> Iterator[World]:
+def world(box: Box) -> World:
     done = box.run("sh", "-c", _OWN)
     assert done.code == 0, done
     box.configure(GDK_YML)
@@ -118,7 +119,7 @@ def world(box: Box) -> Iterator[World]:
     box.client("docker", "push", APP)
     box.ok("trust-docker-registry", "--remove", "--yes")
     assert found.left() == ""
-    yield found
+    return found
 
 
 @pytest.mark.parametrize("name", ASK)
@@ -135,7 +136,7 @@ def test_refused_accepted_refused(world: World, name: str) -> None:
     line = world.trusted(name)
     assert (line["state"], line["chosen"], line["restart"]) == ("current", True, False)
     for other in set(ASK) - {name}:
-        if CLIENT.get(other, other) != client and (name, other) not in {("docker", "podman"), ("docker", "skopeo")}:
+        if CLIENT.get(other, other) != client and other not in ALSO.get(name, ()):
             world.refuses(other)
     again = json.loads(box.ok("trust-docker-registry", "--client", client, "--yes", "--json").out)
     assert again["actions"] == []
@@ -147,7 +148,9 @@ def test_refused_accepted_refused(world: World, name: str) -> None:
 
 def test_all_is_kept_current_and_one_is_taken_back_alone(world: World) -> None:
     box = world.box
-    box.ok("trust-docker-registry", "--client", "all,system", "--yes")
+    box.ok("trust-docker-registry", "--client", "all", "--yes")
+    world.refuses("system")
+    box.ok("trust-docker-registry", "--client", "system", "--yes")
     for name in ASK:
         world.accepts(name)
     box.ok("cert", "renew", "tls", "--yes")
@@ -158,10 +161,16 @@ def test_all_is_kept_current_and_one_is_taken_back_alone(world: World) -> None:
     assert "kind's node gdk-control-plane" in shown
     assert "/usr/local/share/ca-certificates/gdkreg-registry.test-5000.crt" in shown
 
-    box.ok("trust-docker-registry", "--remove", "--client", "docker,podman", "--yes")
-    box.ok("reconfigure", "--yes")
-    for name in ASK:
-        (world.refuses if name in {"docker", "podman", "skopeo"} else world.accepts)(name)
+    told = box.ok("trust-docker-registry", "--remove", "--client", "podman", "--yes").out
+    assert "podman reads /etc/docker/certs.d/registry.test:5000/ca.crt too" in told
+    box.ok("trust-docker-registry", "--remove", "--client", "system", "--yes")
+    box.ok("trust-docker-registry", "--remove", "--client", "docker", "--yes")
+    for command in (["reconfigure", "--yes"], ["trust"]):
+        box.ok(*command)
+        for name in ASK:
+            (world.accepts if name in {"containerd", "kind"} else world.refuses)(name)
+    box.ok("trust-docker-registry", "--client", "docker,podman,system", "--yes")
+    box.ok("trust-docker-registry", "--remove", "--client", "docker,podman,system", "--yes")
     box.ok("undo", "--yes")
     for name in ASK:
         world.accepts(name)
@@ -196,7 +205,7 @@ def test_undo_and_down_take_back_what_was_named(world: World) -> None:
     box.run("docker", "start", NODE)
     box.ok("down", "--yes")
     assert box.run("sh", "-c", f"ls -A {world.node}").out == ""
-    assert os.listdir(box.root) == ["gdk.yml"]
+    assert sorted(os.listdir(box.root)) == ["gdk.yml", "registry"], "the images stay"
 
 
 def test_a_client_that_is_not_here(world: World) -> None:
