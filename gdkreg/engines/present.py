@@ -57,9 +57,13 @@ def looked_for(client: str, around: Around) -> str:
     host, engine = around.host, around.engine
     home = host.platform.home
     if client == "docker":
-        dockers = engine.answers and not engine.kind.startswith("podman")
+        dockers = engine.answers and engine.kind != "remote" and not engine.kind.startswith("podman")
         app = host.platform.system == "darwin" and host.info(Path("/Applications/Docker.app")) is not None
-        return "" if dockers or app or around.has("dockerd") else "an engine of Docker's that answers, dockerd on PATH"
+        return (
+            ""
+            if dockers or app or around.has("dockerd")
+            else "an engine of Docker's on this machine that answers, and dockerd on PATH"
+        )
     if client == "podman":
         return "" if around.has("podman", "buildah", "skopeo") else "podman, buildah or skopeo on PATH"
     if client == "buildx":

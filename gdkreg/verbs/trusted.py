@@ -66,7 +66,10 @@ class _Eye:
         ]
         if client == "buildx":
             found.append(self._builder())
-        return [*found, *(self._store(store) for store in present.stores_of(client, self.authority, self.around))]
+        kept = [self._store(store) for store in present.stores_of(client, self.authority, self.around)]
+        if any(one.state == "current" for one in kept):  # in the VM, so that no restart is needed
+            found = [msgspec.structs.replace(one, restart=False, why="", fix="") if one.restart else one for one in found]
+        return [*found, *kept]
 
     def _row_of(self, client: str, place: trust.Place) -> Row:
         return next(row for row in ROWS if row.client == client and row.of == place.of and row.how == "certs.d")

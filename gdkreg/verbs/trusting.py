@@ -101,7 +101,8 @@ def _to_do(root: Root, clients: tuple[str, ...], *, changed: bool) -> list[str]:
     from gdkreg.engines.trust import hint
 
     trusts = root.inventory().trusts()
-    then = [place.then for place in trusts.docker_trust().places if changed]
+    inside = "docker" in clients and root.engine.kind in {"colima", "rancher"}  # where it is put into the VM, too
+    then = [place.then for place in trusts.docker_trust().places if changed and not inside]
     then += [row.again for row in ROWS if changed and row.how == "builder" and row.client in clients]
     reached = [note for item in trusts.all() if item.name == "trust_stores" for note in item.notes(item.inspect(root.reader))]
     doubts = [f"{note.text}\n    {note.fix}" for note in reached if note.level == "warning"]
