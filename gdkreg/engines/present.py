@@ -59,11 +59,7 @@ def looked_for(client: str, around: Around) -> str:
     if client == "docker":
         dockers = engine.answers and engine.kind != "remote" and not engine.kind.startswith("podman")
         app = host.platform.system == "darwin" and host.info(Path("/Applications/Docker.app")) is not None
-        return (
-            ""
-            if dockers or app or around.has("dockerd")
-            else "an engine of Docker's on this machine that answers, and dockerd on PATH"
-        )
+        return "" if dockers or app or around.has("dockerd") else "an engine of Docker's here, and dockerd on PATH"
     if client == "podman":
         return "" if around.has("podman", "buildah", "skopeo") else "podman, buildah or skopeo on PATH"
     if client == "buildx":
