@@ -33,7 +33,6 @@ set -e
 mkdir /run/etc /run/local && cp -a /etc/. /run/etc && cp -a /usr/local/share/ca-certificates/. /run/local
 mount --bind /run/local /usr/local/share/ca-certificates
 umount /etc/hosts; mount --bind /run/etc /etc
-rm -rf /etc/containerd
 """
 _STORAGE = '[storage]\ndriver = "vfs"\ngraphroot = "{box}/store"\nrunroot = "/run/store"\n'
 ASK = {

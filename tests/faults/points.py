@@ -31,6 +31,9 @@ FAULTS = ("signal=KILL", "error=ENOSPC", "error=EIO", "error=EROFS")
 USER = "nobody"
 
 
+_CAS, _BUNDLE = "/usr/local/share/ca-certificates", "/etc/ssl/certs/ca-certificates.crt"
+
+
 class Scenario(NamedTuple):
     """`before` are the commands that lead to it; `bound`: /etc/hosts is a bind mount; `sudo`: by a user with sudo."""
 
@@ -78,9 +81,7 @@ class Rig:
         self._runner = '[[runners]]\n  name = "a"\n  executor = "docker"\n'
         # An /etc of its own, for boxes may be at work side by side; a bind mount cannot be renamed over.
         box.run("sh", "-c", "mkdir /run/etc; cp -a /etc/. /run/etc; umount /etc/hosts; mount --bind /run/etc /etc")
-        box.run(
-            "sh", "-c", "cp -a /usr/local/share/ca-certificates /run/cas; mount --bind /run/cas /usr/local/share/ca-certificates"
-        )
+        box.run("sh", "-c", f"cp -a {_CAS} /run/cas; mount --bind /run/cas {_CAS}; update-ca-certificates; cp {_BUNDLE} /run")
         if scenario.bound:
             box.run("sh", "-c", "cp /etc/hosts /run/hosts; mount --bind /run/hosts /etc/hosts", cwd=box.folder)
         if scenario.sudo:
@@ -107,6 +108,7 @@ class Rig:
 ip addr del 172.16.123.1/32 dev lo; ip link del gdkreg0
 rm -rf .gdkreg* registry *.crt *.key jwks.json gdk.yml "$HOME"/.docker "$HOME"/.gdkreg-roots "$HOME"/.config /etc/docker/certs.d
 rm -rf /etc/containerd/certs.d /usr/local/share/ca-certificates/gdkreg-*
+cat /run/ca-certificates.crt > /etc/ssl/certs/ca-certificates.crt
 rm -f /etc/.hosts.gdkreg-new; cat > /etc/hosts
 for p in /proc/[0-9]*; do
   tr "\\0" " " < $p/cmdline 2>/dev/null | grep -qE "[i]ssuer.serve|registry/[c]onfig.yml" && kill -9 ${p#/proc/}
@@ -174,9 +176,7 @@ done
         found["litter"] = box.run("sh", "-c", "ls -A /etc | grep gdkreg").out
         found["addresses"] = " ".join(sorted(box.addresses()))
         found["trust"] = box.run("sh", "-c", "find /etc/docker /etc/containerd /etc/systemd/system | sort").out
-        found["system"] = box.run(
-            "sh", "-c", "ls /usr/local/share/ca-certificates; sha256sum /etc/ssl/certs/ca-certificates.crt"
-        ).out
+        found["system"] = box.run("sh", "-c", f"ls {_CAS}; sha256sum {_BUNDLE}").out
         running = box.run("ps", "-eo", "args").out.splitlines()
         found["processes"] = " ".join(row for row in running if "issuer.serve" in row or "registry/config.yml" in row)
         for top in (box.home, box.root):
