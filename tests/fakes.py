@@ -79,7 +79,7 @@ class FakeHost:
     def may_write(self, path: Path) -> bool:
         return not any(path.is_relative_to(folder) for folder in self.closed)
 
-    def query(self, argv: Sequence[str]) -> Completed:
+    def query(self, argv: Sequence[str], within: float | None = None) -> Completed:
         for length in range(len(argv), 0, -1):
             if tuple(argv[:length]) in self.answers:
                 return self.answers[tuple(argv[:length])]

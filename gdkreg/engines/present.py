@@ -103,7 +103,7 @@ def names(row: Row, around: Around) -> list[str] | None:
     if row.names == "minikube":
         return host.entries(Path(stores.path_of_data(row, host.platform)))
     if row.names == "podman machine":
-        done = host.query(["podman", "machine", "list", "--format", "json"])
+        done = host.query(["podman", "machine", "list", "--format", "json"], 20.0)
         try:
             return [str(found["Name"]).rstrip("*") for found in json.loads(done.out)] if done.code == 0 else None
         except (ValueError, KeyError, TypeError):

@@ -66,8 +66,8 @@ class Preview:
     def may_write(self, path: Path) -> bool:
         return self._host.may_write(path)
 
-    def query(self, argv: Sequence[str]) -> Completed:
-        return self._host.query(argv)
+    def query(self, argv: Sequence[str], within: float | None = None) -> Completed:
+        return self._host.query(argv, within)
 
     def interfaces(self) -> list[Interface]:
         if self._net is None:

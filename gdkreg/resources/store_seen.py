@@ -13,6 +13,7 @@ from gdkreg.engines.stores import Store
 from gdkreg.host.base import HostReader
 from gdkreg.resources.owned import FileState
 
+_WITHIN = 20.0  # seconds for a VM to answer: minikube's ssh alone takes two
 PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[\w+/=\s]+-----END CERTIFICATE-----\n?")
 
 
@@ -34,11 +35,11 @@ class Seen(msgspec.Struct, frozen=True):
 
 def look(store: Store, host: HostReader, certificate: Path) -> Seen:
     """What a store of another program's holds."""
-    done = host.query(store.words(store.row.look, {"certificate": str(certificate)}))
+    done = host.query(store.words(store.row.look, {"certificate": str(certificate)}), _WITHIN)
     instead = next((line for line in done.out.splitlines() if line.endswith("/hosts.toml")), "")
     pems = tuple(PEM.findall(done.out.encode()))
     # A keychain has an exit code for nothing found.
-    answers = done.code == 0 or (not store.row.fed and done.code not in {126, 127})
+    answers = done.code == 0 or (not store.row.fed and done.code not in {124, 126, 127})
     said = (done.err or done.out).strip().splitlines()
     return Seen(store, pems, answers, said[-1] if said and not answers else "", instead=instead)
 

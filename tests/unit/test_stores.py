@@ -75,8 +75,8 @@ class Tools(FakeHost):
             (self.folder / "bin" / name).write_text("#!/bin/sh\n")
             (self.folder / "bin" / name).chmod(0o755)
 
-    def query(self, argv: Sequence[str]) -> Completed:
-        done = super().query(argv)
+    def query(self, argv: Sequence[str], within: float | None = None) -> Completed:
+        done = super().query(argv, within)
         return self._reach(argv, "") if done.code == 127 else done
 
     def run(self, argv: Sequence[str], *, stdin: str = "", as_root: bool = False) -> Completed:
