@@ -33,7 +33,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One place. `of` names it to a person, `key` in the journal. `engines` are those that it is of; none: of every machine with
     its client. `again`: what has to be done for it to count, and `restart` the command; both empty: nothing. `prove` is the
     command that shows it. What `command` rows run: `look`, `put` (`fed`: the certificate on stdin) and `back`; `names` says how
-    their VMs and nodes are found, `data` is a folder that is gone where they are all gone. `refresh` writes `bundle` anew."""
+    their VMs and nodes are found, `data` is a folder that is gone where they are all gone. Of a `file`, `refresh` writes `bundle`
+    anew, and `back` does where the file is gone."""
 
     key: str
     client: str
@@ -63,7 +64,7 @@ def _inside(*reach: str, **row: object) -> Row:
     return msgspec.convert({"how": "command", **argv, **row}, Row)
 
 
-def _anchors(key: str, place: str, bundle: str, *refresh: str) -> Row:
+def _anchors(key: str, place: str, bundle: str, *refresh: str, back: tuple[str, ...] = ()) -> Row:
     return Row(
         key=key,
         client="system",
@@ -74,6 +75,7 @@ def _anchors(key: str, place: str, bundle: str, *refresh: str) -> Row:
         as_root=True,
         system="linux",
         refresh=refresh,
+        back=back or refresh,
         bundle=bundle,
     )
 
@@ -271,7 +273,10 @@ ROWS = (
     ),
     Row(key="runner", client="runner", of="the runner", how="certs.d", place=_MINE, prove="gdkreg verify --client dind"),
     # the operating system's own, never by default
-    _anchors("debian", "/usr/local/share/ca-certificates", "/etc/ssl/certs/ca-certificates.crt", "update-ca-certificates"),
+    _anchors(
+        *("debian", "/usr/local/share/ca-certificates", "/etc/ssl/certs/ca-certificates.crt", "update-ca-certificates"),
+        back=("update-ca-certificates", "--fresh"),  # else the link to what is gone stays in /etc/ssl/certs
+    ),
     _anchors("fedora", "/etc/pki/ca-trust/source/anchors", "/etc/pki/tls/certs/ca-bundle.crt", "update-ca-trust", "extract"),
     _anchors(
         "arch", "/etc/ca-certificates/trust-source/anchors", "/etc/ssl/certs/ca-certificates.crt", "trust", "extract-compat"

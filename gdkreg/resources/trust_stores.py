@@ -153,7 +153,7 @@ class TrustStores(msgspec.Struct, frozen=True):
     def _refresh(self, store: Store, before: str, after: str) -> RunCommand:
         fact = Fact(kind="store", target=store.target, before=before, after=after)
         reason = f"{store.row.bundle} is made of such files"
-        return RunCommand(argv=store.row.refresh, fact=fact, reason=reason, as_root=True)
+        return RunCommand(argv=store.row.refresh if after else store.row.back, fact=fact, reason=reason, as_root=True)
 
     def _take_back(self, seen: Seen) -> list[Action]:
         store, entry = seen.store, self._facts().get(seen.store.target)

@@ -139,7 +139,7 @@ class Trusts:
         more: list[Resource] = [self.trust_stores()] if self._has_stores() else []
         chosen = self._settings.root / FOLDER / trust_choice.NAME
         if self._options.choice is not None or self._host.info(chosen) is not None:
-            more.append(self.trust_choice())
+            return (self.trust_choice(), self.docker_trust(), *more)  # first: whoever dies on the way goes on with it
         return (self.docker_trust(), *more)
 
     def _has_stores(self) -> bool:

@@ -92,7 +92,8 @@ class World:
 
     def left(self) -> str:
         places = " ".join(PLACES)
-        return self.box.run("sh", "-c", f"find {places} /usr/local/share/ca-certificates -name '*registry.test*'").out
+        found = f"find {places} /usr/local/share/ca-certificates /etc/ssl/certs -name '*registry.test*'"
+        return self.box.run("sh", "-c", f"{found}; find /etc/ssl/certs -xtype l").out
 
     def start_node(self) -> None:
         done = self.box.run(

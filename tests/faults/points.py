@@ -108,7 +108,7 @@ class Rig:
 ip addr del 172.16.123.1/32 dev lo; ip link del gdkreg0
 rm -rf .gdkreg* registry *.crt *.key jwks.json gdk.yml "$HOME"/.docker "$HOME"/.gdkreg-roots "$HOME"/.config /etc/docker/certs.d
 rm -rf /etc/containerd/certs.d /usr/local/share/ca-certificates/gdkreg-*
-cat /run/ca-certificates.crt > /etc/ssl/certs/ca-certificates.crt
+cat /run/ca-certificates.crt > /etc/ssl/certs/ca-certificates.crt; find /etc/ssl/certs -xtype l -delete
 rm -f /etc/.hosts.gdkreg-new; cat > /etc/hosts
 for p in /proc/[0-9]*; do
   tr "\\0" " " < $p/cmdline 2>/dev/null | grep -qE "[i]ssuer.serve|registry/[c]onfig.yml" && kill -9 ${p#/proc/}
@@ -176,7 +176,7 @@ done
         found["litter"] = box.run("sh", "-c", "ls -A /etc | grep gdkreg").out
         found["addresses"] = " ".join(sorted(box.addresses()))
         found["trust"] = box.run("sh", "-c", "find /etc/docker /etc/containerd /etc/systemd/system | sort").out
-        found["system"] = box.run("sh", "-c", f"ls {_CAS}; sha256sum {_BUNDLE}").out
+        found["system"] = box.run("sh", "-c", f"ls {_CAS}; sha256sum {_BUNDLE}; find /etc/ssl/certs | sort | sha256sum").out
         running = box.run("ps", "-eo", "args").out.splitlines()
         found["processes"] = " ".join(row for row in running if "issuer.serve" in row or "registry/config.yml" in row)
         for top in (box.home, box.root):

@@ -294,14 +294,15 @@ def test_the_keychain(host: Tools) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "folder", "argv"),
+    ("program", "folder", "argv", "back"),
     [
-        ("update-ca-certificates", "/usr/local/share/ca-certificates", ("update-ca-certificates",)),
-        ("update-ca-trust", "/etc/pki/ca-trust/source/anchors", ("update-ca-trust", "extract")),
-        ("trust", "/etc/ca-certificates/trust-source/anchors", ("trust", "extract-compat")),
+        ("update-ca-certificates", "/usr/local/share/ca-certificates", (), ("--fresh",)),
+        ("update-ca-trust", "/etc/pki/ca-trust/source/anchors", ("extract",), ("extract",)),
+        ("trust", "/etc/ca-certificates/trust-source/anchors", ("extract-compat",), ("extract-compat",)),
     ],
 )
-def test_the_systems_own_store(host: Tools, program: str, folder: str, argv: tuple[str, ...]) -> None:
+def test_the_systems_own_store(host: Tools, program: str, folder: str, argv: tuple[str, ...], back: tuple[str, ...]) -> None:
+    argv, back = (program, *argv), (program, *back)
     host.install(program)
     host.put(f"{folder}/.keep", "")
     row = next(row for row in ROWS if row.refresh == argv)
@@ -319,7 +320,7 @@ def test_the_systems_own_store(host: Tools, program: str, folder: str, argv: tup
     assert [type(action) for action in plan(host, resource(host, "system"))] == [RunCommand], "it is made anew"
     done = apply(host, resource(host))
     assert path not in host.files
-    assert cast(RunCommand, done[-1]).argv == argv, "the bundle is made anew without it"
+    assert cast(RunCommand, done[-1]).argv == back, "the bundle is made anew without it"
     assert not journal(host).facts("store")
 
 
@@ -329,7 +330,7 @@ def test_the_systems_own_store_by_its_mark_alone(host: Tools) -> None:
     lost = msgspec.structs.replace(resource(host), lost=True)
     removed, refreshed = plan(host, lost, present=False)
     assert "remove /usr/local/share/ca-certificates/gdkreg-registry.test-5000.crt" in sentence(removed)
-    assert cast(RunCommand, refreshed).argv == ("update-ca-certificates",)
+    assert cast(RunCommand, refreshed).argv == ("update-ca-certificates", "--fresh")
 
 
 def test_undo_of_the_systems_own_store_makes_it_anew_after_its_file(host: Tools) -> None:

@@ -98,7 +98,7 @@ def test_the_choice_is_kept_in_a_file_that_says_more_than_the_journal(fake: Fake
     assert planned(Choice(True, (), ("docker",))) == ["WriteFile"]
     state.write_value(fake, ROOT, "trust.json", Choice(False, ("system",)))
     assert trusts(fake).choice() == Choice(False, ("system",))
-    assert [item.name for item in trusts(fake).all()] == ["docker_trust", "trust_stores", "trust_choice"]
+    assert [item.name for item in trusts(fake).all()] == ["trust_choice", "docker_trust", "trust_stores"]
     assert trusts(fake, Options(trust=True)).choice() == Choice(True, ("system",)), "up brings the usual ones back"
     fake.put(ROOT / ".gdkreg/trust.json", "{", 0o600)
     assert trusts(fake).choice() == Choice(False), "down goes on; whoever looks at the file itself is told"
