@@ -20,6 +20,7 @@ class FakeHost:
         for folder in (*reversed(Path(home).parents), Path(home)):
             self.infos.setdefault(folder, FileInfo("folder", 0o755, uid, uid))
         self.answers: dict[tuple[str, ...], Completed] = {}
+        self.times: dict[Path, float] = {}
         self.net = [Interface("lo" if system == "linux" else "lo0", "127.0.0.1", 8)]
         self.neighbours: set[str] = set()
         self.ran: list[tuple[tuple[str, ...], str]] = []
@@ -72,10 +73,13 @@ class FakeHost:
     def entries(self, folder: Path) -> list[str]:
         return sorted(path.name for path in self.infos if path.parent == folder and path != folder)
 
+    def changed(self, path: Path) -> float:
+        return self.times.get(path, 1.0) if path in self.infos else 0.0
+
     def may_write(self, path: Path) -> bool:
         return not any(path.is_relative_to(folder) for folder in self.closed)
 
-    def query(self, argv: Sequence[str]) -> Completed:
+    def query(self, argv: Sequence[str], within: float | None = None) -> Completed:
         for length in range(len(argv), 0, -1):
             if tuple(argv[:length]) in self.answers:
                 return self.answers[tuple(argv[:length])]

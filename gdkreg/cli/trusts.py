@@ -37,10 +37,20 @@ ClientName = Literal[
     "requests",
 ]
 Remove = Annotated[bool, typer.Option("--remove", help="Take it back.")]
+Clients = Annotated[
+    str,
+    typer.Option(
+        "--client",
+        help="docker, podman, buildx, containerd, kind, minikube, runner, system, or all that are here but system.",
+        show_default=False,
+        metavar="NAME,...",
+    ),
+]
 
 
 def trust_docker_registry(
     root_dir: RootDir = None,
+    client: Clients = "",
     remove: Remove = False,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -49,13 +59,30 @@ def trust_docker_registry(
 ) -> None:
     """Have the container engine and the runner trust registry_host.crt.
 
-    Example: gdkreg trust-docker-registry
+    Example: gdkreg trust-docker-registry --client containerd,kind
     """
     from gdkreg.verbs import trusting
 
     root = session.open_root(root_dir, Options(keep_edits=keep_edits))
-    outcome = trusting.trust(root, session.Terminal(yes=yes, quiet=json), remove=remove, dry_run=dry_run)
+    clients = trusting.named(client, root, remove=remove) if client else ()
+    listener = session.Terminal(yes=yes, quiet=json)
+    outcome = trusting.trust(root, listener, clients=clients, remove=remove, dry_run=dry_run)
     session.told(outcome, json=json)
+
+
+def trust(root_dir: RootDir = None, json: Json = False) -> None:
+    """Show who on this machine trusts registry_host.crt: which file each reads, and whether a restart is due.
+
+    Example: gdkreg trust
+    """
+    from gdkreg.report import trust as shown
+    from gdkreg.verbs import trusted
+
+    found = trusted.look(session.open_root(root_dir))
+    if json:
+        out.as_json(trusted.as_data(found))
+    else:
+        shown.show(found)
 
 
 def runner_patch(
@@ -159,5 +186,6 @@ def _one_of(found: list[Path]) -> Path:
 
 def register(app: typer.Typer) -> None:
     app.command("trust-docker-registry")(trust_docker_registry)
+    app.command()(trust)
     app.command("runner-patch")(runner_patch)
     app.command()(env)

@@ -172,8 +172,7 @@ def trusting(client: Client | None, settings: Settings, system: System, referenc
     if client.trust == "builder":
         return "gdkreg verify --client buildx"
     if client.trust == "containerd":
-        folder = f"/etc/containerd/certs.d/{settings.authority}"
-        put = f"sudo install -D -m 644 {certificate(settings)} {folder}/ca.crt"
+        put = "gdkreg trust-docker-registry --client containerd"
         asked = client.ask.format(reference=reference or f"{settings.authority}/NAME", authority=settings.authority)
         return f"{put} && {asked}"
     if client.variable == GO and system == "darwin":  # Go asks the keychain there

@@ -1,4 +1,4 @@
-"""Where each engine looks for the CA of a registry, and what has to be done for it to look again."""
+"""The certs.d folders of the engine in use, and those of clients that are chosen by name."""
 
 from __future__ import annotations
 
@@ -7,51 +7,59 @@ from pathlib import Path
 
 import msgspec
 
+from gdkreg.engines import stores
 from gdkreg.engines.detect import Engine
+from gdkreg.engines.stores import BY_KEY, ROWS, Row
 from gdkreg.host.base import Platform
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A certs.d folder. `then` is what the user has to do for it to count; an engine does without one that is `spare`."""
+    """A certs.d folder. `then` is what the user has to do for it to count; an engine does without one that is `spare`.
+    `clients` are those that it is for."""
 
     folder: Path
     as_root: bool
     of: str
     then: str = ""
     spare: bool = False
+    clients: tuple[str, ...] = ()
+
+
+def _place(row: Row, platform: Platform) -> Place:
+    return Place(Path(stores.path_of(row, "", platform)), row.as_root, row.of, row.again, clients=(row.client,))
 
 
 def places(engine: Engine, platform: Platform) -> list[Place]:
     """~/.docker/certs.d always (the runner mounts it), then the place of the engine in use."""
-    home = platform.home
-    config = Path(platform.env.get("XDG_CONFIG_HOME") or home / ".config")
-    mine = Place(home / ".docker/certs.d", False, "the runner and Docker Desktop")
-    restart = {
-        "desktop": "restart Docker Desktop: it copies the folder into its VM at start",
-        "colima": "colima restart: it copies the folder into its VM at start",
-        "orbstack": "restart OrbStack: orb restart docker",
-        "rancher": "restart Rancher Desktop",
-    }
-    if engine.kind in restart:
-        return [msgspec.structs.replace(mine, then=restart[engine.kind])]
-    system = {
-        "docker": Place(Path("/etc/docker/certs.d"), True, "Docker Engine"),
-        "rootless": Place(config / "docker/certs.d", False, "rootless Docker"),
-        "podman": Place(Path("/etc/containers/certs.d"), True, "Podman"),
-        "podman-rootless": Place(config / "containers/certs.d", False, "Podman"),
-    }.get(engine.kind)
-    spare = msgspec.structs.replace(mine, spare=True)
+    mine = Place(platform.home / ".docker/certs.d", False, "the runner and Docker Desktop", clients=("runner",))
+    if stores.in_vm(engine.kind):
+        return [msgspec.structs.replace(mine, then=BY_KEY[engine.kind].again, clients=("docker", "runner"))]
+    spare = msgspec.structs.replace(mine, spare=True, clients=("runner",) if engine.answers else ("docker", "runner"))
+    system = {"podman-rootless": BY_KEY["podman"], "podman": BY_KEY["podman-system"]}.get(engine.kind)
+    system = system or (BY_KEY[engine.kind] if engine.kind in {"docker", "rootless"} else None)
     if system:
-        return [spare, system]
+        place = _place(system, platform)
+        return [spare, msgspec.structs.replace(place, of="Podman") if system.client == "podman" else place]
     tools = any(shutil.which(name, path=platform.env.get("PATH", "")) for name in ("podman", "buildah", "skopeo"))
-    return [spare, Place(config / "containers/certs.d", False, "podman, buildah and skopeo", spare=True)] if tools else [spare]
+    return [spare, msgspec.structs.replace(_place(BY_KEY["podman"], platform), spare=True)] if tools else [spare]
+
+
+def chosen(client: str, engine: Engine, platform: Platform) -> list[Place]:
+    """The folders of one client that is asked for by its name."""
+    kind = "docker" if client == "docker" and not _is_dockers(engine) and platform.system == "linux" else engine.kind
+    if client == "docker" and not _is_dockers(engine) and platform.system == "darwin":
+        kind = "desktop"
+    found = [row for row in ROWS if row.how == "certs.d" and stores.applies(row, client, kind, platform)]
+    return [_place(row, platform) for row in found]
+
+
+def _is_dockers(engine: Engine) -> bool:
+    return engine.kind in {"docker", "rootless", "desktop", "colima", "orbstack", "rancher", "machine", "remote"}
 
 
 def folders(platform: Platform) -> tuple[Path, ...]:
     """Every certs.d folder that gdkreg ever writes to, whichever engine is in use."""
-    config = Path(platform.env.get("XDG_CONFIG_HOME") or platform.home / ".config")
-    mine = (platform.home / ".docker/certs.d", config / "docker/certs.d", config / "containers/certs.d")
-    return (*mine, Path("/etc/docker/certs.d"), Path("/etc/containers/certs.d"))
+    return stores.folders(platform)
 
 
 def hint(engine: Engine) -> str:

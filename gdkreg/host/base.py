@@ -73,11 +73,14 @@ class HostReader(Protocol):
     def entries(self, folder: Path) -> list[str]:
         """The names in a folder, sorted; empty where there is no such folder."""
 
+    def changed(self, path: Path) -> float:
+        """When what stands at the path was last written, in seconds since the epoch; 0 where nothing does."""
+
     def may_write(self, path: Path) -> bool:
         """Whether this user, without root, may make or replace a file there, and the folders that lead to it."""
 
-    def query(self, argv: Sequence[str]) -> Completed:
-        """Run a command that changes nothing."""
+    def query(self, argv: Sequence[str], within: float | None = None) -> Completed:
+        """Run a command that changes nothing; code 124 where it takes longer than so many seconds."""
 
     def interfaces(self) -> list[Interface]:
         """The machine's IPv4 addresses."""

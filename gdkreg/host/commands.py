@@ -13,12 +13,18 @@ from gdkreg.host.base import Completed
 _LOCALE = {"LC_ALL": "C", "LANGUAGE": "C"}
 
 
-def run(argv: Sequence[str], *, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Completed:
+def run(
+    argv: Sequence[str], *, stdin: bytes = b"", env: Mapping[str, str] | None = None, within: float | None = None
+) -> Completed:
     """Run to the end and take what it printed; never through a shell."""
     import subprocess
 
     try:
-        done = subprocess.run(list(argv), input=stdin, capture_output=True, env={**(env or os.environ), **_LOCALE}, check=False)
+        done = subprocess.run(
+            list(argv), input=stdin, capture_output=True, env={**(env or os.environ), **_LOCALE}, check=False, timeout=within
+        )
+    except subprocess.TimeoutExpired:
+        return Completed(124, "", f"{argv[0]}: no answer within {within:.0f} s")
     except FileNotFoundError:
         return Completed(127, "", f"{argv[0]}: command not found")
     except PermissionError:

@@ -85,6 +85,12 @@ class Machine:
         except OSError:
             return []
 
+    def changed(self, path: Path) -> float:
+        try:
+            return path.stat().st_mtime
+        except OSError:
+            return 0.0
+
     def may_write(self, path: Path) -> bool:
         for folder in path.parents:
             try:
@@ -96,8 +102,8 @@ class Machine:
             return os.access(folder, os.W_OK | os.X_OK)
         return False
 
-    def query(self, argv: Sequence[str]) -> Completed:
-        return commands.run(argv)
+    def query(self, argv: Sequence[str], within: float | None = None) -> Completed:
+        return commands.run(argv, within=within)
 
     def interfaces(self) -> list[Interface]:
         from gdkreg.host import network

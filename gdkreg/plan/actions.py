@@ -67,10 +67,10 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     """What a command changes, for the journal: never how. `before` and `after` are words of the kind:
 
     address: the interface, or "" where there is none; unit: "enabled" or "", by the link that says so;
-    owner: "uid:gid"; link: where a symlink leads.
+    owner: "uid:gid"; link: where a symlink leads; store: the digest of a certificate that another program keeps, or "".
     """
 
-    kind: Literal["address", "unit", "owner", "link"]
+    kind: Literal["address", "unit", "owner", "link", "store"]
     target: str
     before: str
     after: str
@@ -78,12 +78,13 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
 
 class RunCommand(msgspec.Struct, frozen=True, kw_only=True):
     """Run a command as an explicit argv; `fact` is what it changes. `otherwise` is run where it fails; with `may_fail` a
-    failure means that there was nothing to do."""
+    failure means that there was nothing to do. `feed` is a file that it reads on stdin, as it is by then."""
 
     argv: tuple[str, ...]
     fact: Fact
     reason: str
     stdin: str = ""
+    feed: Path | None = None
     as_root: bool = False
     otherwise: RunCommand | None = None
     may_fail: bool = False
@@ -118,6 +119,14 @@ class ForgetFile(msgspec.Struct, frozen=True, kw_only=True):
     as_root: bool = False
 
 
+class ForgetFact(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing is done to the machine: what a command of ours made is gone without us, and `fact` says so."""
+
+    fact: Fact
+    reason: str
+    as_root: bool = False
+
+
 class Leave(msgspec.Struct, frozen=True, kw_only=True):
     """Something of ours that cannot be taken back now, and the way out; a later run takes it up again."""
 
@@ -137,7 +146,7 @@ class SetAside(msgspec.Struct, frozen=True, kw_only=True):
     as_root: bool = False
 
 
-Action = WriteFile | RemoveFile | MakeFolder | RemoveFolder | RunCommand | Control | ForgetFile | Leave | SetAside
+Action = WriteFile | RemoveFile | MakeFolder | RemoveFolder | RunCommand | Control | ForgetFile | ForgetFact | Leave | SetAside
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -158,7 +167,7 @@ def is_pending(content: bytes | None) -> bool:
 
 
 def target(action: Action) -> str:
-    if isinstance(action, RunCommand):
+    if isinstance(action, (RunCommand, ForgetFact)):
         return f"{action.fact.kind} {action.fact.target}"
     if isinstance(action, Control):
         return action.service
@@ -173,6 +182,7 @@ def sentence(action: Action) -> str:
         MakeFolder: "make folder",
         RemoveFolder: "remove folder",
         ForgetFile: "forget",
+        ForgetFact: "forget",
         Leave: "leave",
         SetAside: "set aside",
     }
@@ -189,7 +199,7 @@ def shown(action: RunCommand) -> str:
     text = shlex.join(action.argv)
     if action.stdin:
         text += " <<< " + shlex.quote("; ".join(action.stdin.splitlines()))
-    return text
+    return f"{text} < {shlex.quote(str(action.feed))}" if action.feed else text
 
 
 def left(error: GdkregError, target: str) -> Leave:
@@ -213,4 +223,4 @@ def by_hand(action: Action, laid_ready: Path) -> str:
     if isinstance(action, RunCommand) and action.stdin:
         lines = " ".join(shlex.quote(line) for line in action.stdin.splitlines())
         return f"printf '%s\\n' {lines} | sudo {shlex.join(action.argv)}"
-    return f"sudo {shlex.join(action.argv)}" if isinstance(action, RunCommand) else f"sudo rm {shlex.quote(target(action))}"
+    return f"sudo {shown(action)}" if isinstance(action, RunCommand) else f"sudo rm {shlex.quote(target(action))}"

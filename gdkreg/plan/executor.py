@@ -15,6 +15,7 @@ from gdkreg.plan import ledger, state
 from gdkreg.plan.actions import (
     Action,
     Control,
+    ForgetFact,
     ForgetFile,
     Leave,
     MakeFolder,
@@ -166,7 +167,7 @@ class Executor:
         if entry is None or journal is None:
             return
         with contextlib.suppress(GdkregError):
-            done = entry.kind not in {"service", "login"} and journal.seen(entry)
+            done = entry.kind not in {"service", "login", "store"} and journal.seen(entry)
             if entry.kind == "file" and not done:
                 path = ledger.place(self._root, entry.target)
                 if digest(self._host.read(path, as_root=entry.as_root)) != entry.before:
@@ -182,9 +183,9 @@ class Executor:
             return None
         kind: str
         options: dict[str, object] = {}
-        if isinstance(action, RunCommand):
+        if isinstance(action, (RunCommand, ForgetFact)):
             fact = action.fact
-            kind, name, options = fact.kind, fact.target, {"before": fact.before, "after": fact.after}
+            kind, name, options = fact.kind, fact.target, {"before": fact.before, "after": digest(after) or fact.after}
             if fact.kind in {"owner", "link"}:
                 name = ledger.written(self._root, Path(fact.target))
         elif isinstance(action, Control):
@@ -231,6 +232,10 @@ class Executor:
     # doing it
 
     def _content(self, action: Action) -> bytes | None:
+        if isinstance(action, RunCommand) and action.feed is not None:
+            if (fed := self._host.read(action.feed)) is None:
+                raise GdkregError(f"there is no {action.feed}", fix="gdkreg reconfigure")
+            return fed
         if not isinstance(action, (WriteFile, RemoveFile)):
             return None
         unknown = is_pending(action.before) or (isinstance(action, WriteFile) and action.blind)
@@ -246,9 +251,9 @@ class Executor:
         if isinstance(action, Control):
             return self._perform(action)
         if isinstance(action, RunCommand):
-            self._command_line(action)
+            self._command_line(action, after)
             return ""
-        if isinstance(action, (Leave, SetAside, ForgetFile)):
+        if isinstance(action, (Leave, SetAside, ForgetFile, ForgetFact)):
             return ""
         inside = action.path.is_relative_to(self._root)
         mine = state.owner_of(host, self._root) if inside else None
@@ -278,8 +283,9 @@ class Executor:
                 return None
         return ""
 
-    def _command_line(self, action: RunCommand) -> None:
-        done = self._host.run(action.argv, stdin=action.stdin, as_root=action.as_root)
+    def _command_line(self, action: RunCommand, fed: bytes | None) -> None:
+        stdin = action.stdin if fed is None else fed.decode("ascii", "replace")
+        done = self._host.run(action.argv, stdin=stdin, as_root=action.as_root)
         unit = Path(action.fact.target) if action.fact.kind == "unit" and not action.fact.after else None
         stands = unit is not None and self._host.info(unit) is not None
         if done.code != 0 and (stands or not action.may_fail):

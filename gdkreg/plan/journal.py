@@ -138,6 +138,8 @@ class Journal:
         if entry.kind == "link":
             there = self._host.info(path)
             return (there is not None and there.kind == "symlink") == bool(entry.after)
+        if entry.kind == "store":
+            return bool(entry.after)  # what may be there is taken back; what may still be there is not forgotten
         if entry.kind in {"folder", "unit", "trash"}:
             return (info is not None) == bool(entry.after)
         return True  # services tell themselves how they stand

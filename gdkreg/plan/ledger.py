@@ -12,7 +12,21 @@ BASE = "base"  # the run that stands for all the runs that were forgotten
 
 
 Kind = Literal[
-    "file", "folder", "address", "unit", "owner", "link", "service", "login", "forget", "skip", "edit", "repair", "tags", "trash"
+    "file",
+    "folder",
+    "address",
+    "unit",
+    "owner",
+    "link",
+    "store",
+    "service",
+    "login",
+    "forget",
+    "skip",
+    "edit",
+    "repair",
+    "tags",
+    "trash",
 ]
 
 
@@ -159,7 +173,7 @@ def compact(entries: Sequence[Entry], root: Path, keep: int) -> list[Entry]:
                 secret=item.secret,
             )
         )
-    for kind in ("folder", "address", "unit", "owner", "link", "service", "login"):
+    for kind in ("folder", "address", "unit", "owner", "link", "store", "service", "login"):
         for entry in facts(old, kind).values():
             base.append(msgspec.structs.replace(entry, run=BASE, seq=len(base), undoes=""))
     return [*base, *(entry for entry in entries if entry.run in recent)]

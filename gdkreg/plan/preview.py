@@ -60,11 +60,14 @@ class Preview:
                 (names.discard if info is None else names.add)(path.name)
         return sorted(name for name in names if not self._is_gone(folder / name))
 
+    def changed(self, path: Path) -> float:
+        return self._host.changed(path)
+
     def may_write(self, path: Path) -> bool:
         return self._host.may_write(path)
 
-    def query(self, argv: Sequence[str]) -> Completed:
-        return self._host.query(argv)
+    def query(self, argv: Sequence[str], within: float | None = None) -> Completed:
+        return self._host.query(argv, within)
 
     def interfaces(self) -> list[Interface]:
         if self._net is None:
@@ -103,6 +106,6 @@ class Preview:
             self._infos[path] = FileInfo("symlink", 0o777, 0, 0) if fact.after else None
         elif fact.kind == "link":
             self._infos[path] = FileInfo("symlink", 0o777, 0, 0, fact.after) if fact.after else None
-        elif (info := self.info(path)) is not None:
+        elif fact.kind == "owner" and (info := self.info(path)) is not None:
             uid, gid = (int(part) for part in fact.after.split(":"))
             self._infos[path] = FileInfo(info.kind, info.mode, uid, gid, info.target)

@@ -17,7 +17,7 @@ import msgspec
 from gdkreg.errors import GdkregError
 
 _COMMANDS = (
-    "reconfigure|plan|up|down|undo|status|doctor|start|stop|restart|tail|trust-docker-registry|runner-patch|env|token|login|logout|"
+    "reconfigure|plan|up|down|undo|status|doctor|start|stop|restart|tail|trust-docker-registry|trust|runner-patch|env|token|login|logout|"
     "user|verify|trace|explain|cert|config|catalog|tags|inspect|manifest|layers|blob|copy|rm|cleanup|usage|"
     "gc|readonly|gdk|run|ci|export"
 )

@@ -36,8 +36,8 @@ class TrustState(msgspec.Struct, frozen=True):
 class DockerTrust(msgspec.Struct, frozen=True):
     """`wanted`: it was asked for, and the registry has a certificate of its own.
 
-    `buildkit` is the file for `docker buildx create --buildkitd-config`: a builder in a container reads no certs.d.
-    `scanned` are the certs.d folders to look for our mark in, where the journal does not tell what is ours.
+    `buildkit` is the file for `docker buildx create --buildkitd-config`: a builder in a container reads no certs.d. It is wanted
+    with `builder`. `scanned` are the certs.d folders to look for our mark in, where the journal does not tell what is ours.
     """
 
     authority: str
@@ -46,6 +46,7 @@ class DockerTrust(msgspec.Struct, frozen=True):
     places: list[Place]
     wanted: bool
     files: OwnedFiles
+    builder: bool = True
     scanned: tuple[Path, ...] = ()
     name: str = "docker_trust"
 
@@ -89,6 +90,8 @@ class DockerTrust(msgspec.Struct, frozen=True):
         made: set[Path] = set()
         for place, file in state.files:
             actions += self._trust(place, file, state, made)
+        if not self.builder:
+            return [*actions, *self.files.release(state.buildkit, reason)]
         if self.buildkit.parent not in state.folders:
             actions.append(MakeFolder(path=self.buildkit.parent, reason="holds buildkitd.toml"))
         return [*actions, *self.files.write(state.buildkit, self._buildkitd_toml(), "trust for buildx builders", mode=0o644)]
@@ -155,7 +158,7 @@ class DockerTrust(msgspec.Struct, frozen=True):
         ]
         if wrong:
             return [Note("changed", f"{', '.join(wrong)} is not registry_host.crt", "gdkreg reconfigure"), *without]
-        if state.buildkit.content != self._buildkitd_toml():
+        if self.builder and state.buildkit.content != self._buildkitd_toml():
             return [Note("changed", f"{self.buildkit} is not as gdkreg writes it", "gdkreg reconfigure"), *without]
         here = [str(file.path) for _, file in state.files if file.content == state.certificate]
         return [Note("ok", ", ".join(here) or str(self.buildkit)), *without]

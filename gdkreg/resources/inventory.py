@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gdkreg.config.effective import Settings
-from gdkreg.engines.trust import Place, folders
+from gdkreg.engines.trust import Place
 from gdkreg.host.base import HostReader
 from gdkreg.options import Options
 from gdkreg.plan import ledger, roots, state
@@ -22,33 +22,43 @@ from gdkreg.resources import gdk_service, git_exclude, hosts_text, registry_conf
 from gdkreg.resources.applied import Applied
 from gdkreg.resources.certificates import Certificate, Jwks
 from gdkreg.resources.container_files import ContainerFiles
-from gdkreg.resources.docker_trust import BUILDKIT_MARK, DockerTrust
 from gdkreg.resources.first_user import FirstUserFile
 from gdkreg.resources.hosts import HOSTS, Hosts
 from gdkreg.resources.loopback import Loopback
 from gdkreg.resources.owned import OwnedFiles
 from gdkreg.resources.registry_config import RegistryConfig
+from gdkreg.resources.trusts import Trusts
 
 if TYPE_CHECKING:
+    from gdkreg.engines.api import Api
+    from gdkreg.engines.detect import Engine
+    from gdkreg.resources.docker_trust import DockerTrust
     from gdkreg.resources.export_file import ExportFile
     from gdkreg.resources.runner_config import RunnerConfig
 
 _COLLECTION = re.compile(r"gdkreg-gc-[0-9a-f]{16}\.(service|timer)|dev\.gdkreg\.gc\.[0-9a-f]{16}\.plist")
 _UNIT = re.compile(r"(gdkreg-(loopback-[0-9.]+|[0-9a-f]{16})\.service|dev\.gdkreg\.(loopback\.[0-9.]+|[0-9a-f]{16})\.plist)")
-_AUTHORITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?")
 
 
 class Inventory:
-    """Makes the resources of one root. `places` gives the certs.d folders; it asks the engine, so only when needed."""
+    """Makes the resources of one root. `places` gives the certs.d folders, and `engine` the engine itself; both ask it, so only
+    when needed."""
 
     def __init__(
-        self, settings: Settings, host: HostReader, journal: Journal, places: Callable[[], list[Place]], options: Options
+        self,
+        settings: Settings,
+        host: HostReader,
+        journal: Journal,
+        places: Callable[[], list[Place]],
+        options: Options,
+        engine: Callable[[], tuple[Engine, Api | None]] | None = None,
     ) -> None:
         self._settings = settings
         self._host = host
         self._journal = journal
         self._places = places
         self._options = options
+        self._engine = engine
 
     def _files(
         self, resource: str, mine: Callable[[Path], bool], marked: Callable[[bytes], bool] = lambda _: False
@@ -66,7 +76,7 @@ class Inventory:
             *self.certificates(),
             self.jwks(),
             *self.of_the_issuer(),
-            self.docker_trust(),
+            *self.trusts().all(),
             *self.runners(),
             *self.checkout(),
             *self.in_gdk(),
@@ -76,7 +86,7 @@ class Inventory:
 
     def outside_state(self) -> tuple[Resource, ...]:
         """All but what lies in `.gdkreg` alone, and goes with it."""
-        return tuple(item for item in self.all() if item.name not in {"applied", "first_user"})
+        return tuple(item for item in self.all() if item.name not in {"applied", "first_user", "trust_choice"})
 
     def owner(self, entry: Entry) -> Resource | None:
         """The resource that can have made a change; None where none can."""
@@ -84,6 +94,10 @@ class Inventory:
             return self.runner(ledger.place(self._settings.root, entry.target))
         if entry.resource == "export":
             return self.export_file(ledger.place(self._settings.root, entry.target), None)
+        if entry.resource == "trust_choice":
+            return self.trusts().trust_choice()
+        if entry.resource == "trust_stores":
+            return self.trusts().trust_stores()
         return next((item for item in self.all() if item.name == entry.resource), None)
 
     def of_the_issuer(self) -> tuple[Resource, ...]:
@@ -243,39 +257,11 @@ class Inventory:
         files = self._own("first_user", f"{FOLDER}/first_user")
         return FirstUserFile(settings.root / FOLDER / "first_user", wanted, kept, files)
 
+    def trusts(self) -> Trusts:
+        return Trusts(self._settings, self._host, self._journal, self._places, self._options, self._engine)
+
     def docker_trust(self) -> DockerTrust:
-        journal, platform = self._journal, self._host.platform
-        buildkit, certs_d = self._settings.root / "registry" / "buildkitd.toml", folders(platform)
-        above = {folder for leaf in certs_d for folder in (leaf, *leaf.parents[:2])} | {buildkit.parent}
-
-        def mine(path: Path) -> bool:
-            authority = path if path.parent in certs_d else path.parent
-            is_ours = authority.parent in certs_d and _AUTHORITY.fullmatch(authority.name) is not None
-            return path in above | {buildkit} or (is_ours and (path == authority or path.name == "ca.crt"))
-
-        def marked(content: bytes) -> bool:
-            from gdkreg.resources import x509
-
-            return content.startswith(BUILDKIT_MARK) or x509.root_of(content) == journal.identity.id
-
-        files = self._files("docker_trust", mine, marked)
-        asked = self._options.trust or bool(files.ours())
-        places = self._places() if asked else []
-        known = {place.folder for place in places}
-        for path, owned in journal.owned().items():
-            # An engine that does not answer just now keeps its trust.
-            if owned.resource == "docker_trust" and path != buildkit and (folder := path.parent.parent) not in known:
-                known.add(folder)
-                places.append(Place(folder, owned.as_root, "the engine used before"))
-        return DockerTrust(
-            authority=self._settings.authority,
-            certificate=self._settings.root / "registry_host.crt",
-            buildkit=buildkit,
-            places=places,
-            wanted=asked and self._settings.registry.self_signed,
-            files=files,
-            scanned=() if journal.entries else certs_d,
-        )
+        return self.trusts().docker_trust()
 
     def export_file(self, path: Path, content: bytes | None) -> ExportFile:
         from gdkreg.resources.export_file import ExportFile

@@ -18,12 +18,12 @@ def renew(root: Root, which: tuple[str, ...], listener: Listener = SILENT, *, dr
         steps = reconcile.plan(root.inventory(settings, renew=which).certificates(), preview, present=True)
         inventory = root.inventory(settings)
         return steps + reconcile.plan(
-            (inventory.jwks(), inventory.container_files(), inventory.docker_trust()), preview, present=True
+            (inventory.jwks(), inventory.container_files(), *inventory.trusts().all()), preview, present=True
         )
 
     def check() -> tuple[reconcile.Resource, ...]:
         inventory = root.inventory(settings)
-        return (*inventory.certificates(), inventory.jwks(), inventory.container_files(), inventory.docker_trust())
+        return (*inventory.certificates(), inventory.jwks(), inventory.container_files(), *inventory.trusts().all())
 
     outcome = Work(root, "cert renew", listener).carry_out(plan, dry_run=dry_run, check=check)
     if not dry_run and outcome.changes:

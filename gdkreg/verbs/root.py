@@ -152,7 +152,9 @@ class Root:
         from gdkreg.resources.inventory import Inventory
 
         wanted = msgspec.structs.replace(self.options, **options) if options else self.options
-        return Inventory(settings or self.settings, self.reader, self.journal, self._trust_places, wanted)
+        return Inventory(
+            settings or self.settings, self.reader, self.journal, self._trust_places, wanted, lambda: self.found_engine
+        )
 
     def services(self, settings: Settings, host: HostReader | None = None) -> Services:
         """The services as `settings` want them, on the machine as `host` shows it."""

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 from gdkreg.config.effective import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.plan import reconcile, state
-from gdkreg.plan.actions import Action, Control, ForgetFile, Leave, RemoveFile, RemoveFolder, SetAside, Step, WriteFile
+from gdkreg.plan.actions import (
+    Action,
+    Control,
+    ForgetFile,
+    Leave,
+    RemoveFile,
+    RemoveFolder,
+    RunCommand,
+    SetAside,
+    Step,
+    WriteFile,
+)
 from gdkreg.plan.executor import Executor
 from gdkreg.plan.journal import Journal, Torn
 from gdkreg.plan.outcome import Item, Listener, Outcome, Silent, planned
@@ -219,7 +230,15 @@ def needs_asking(actions: Sequence[Action]) -> bool:
     """Whether a person wants to be asked: it needs root, or takes something away."""
     away = (RemoveFile, RemoveFolder, ForgetFile, Leave)
     verbs = {"remove", "untag", "collect", "empty"}
-    return any(action.as_root or isinstance(action, away) or getattr(action, "verb", "") in verbs for action in actions)
+    return any(
+        action.as_root or isinstance(action, away) or getattr(action, "verb", "") in verbs or _of_others(action)
+        for action in actions
+    )
+
+
+def _of_others(action: Action) -> bool:
+    """Whether it changes what another program keeps."""
+    return isinstance(action, RunCommand) and action.fact.kind == "store"
 
 
 def pulls_first(steps: Sequence[Step]) -> tuple[list[Step], list[Step]]:

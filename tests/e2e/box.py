@@ -36,8 +36,9 @@ set -e
 mount --make-rprivate /
 ip link set lo up
 mount --bind "$BOX/hosts" /etc/hosts
-mkdir -p /etc/docker /etc/containers
+mkdir -p /etc/docker /etc/containers /etc/containerd
 mount --bind "$BOX/etc-docker" /etc/docker
+mount --bind "$BOX/etc-containerd" /etc/containerd
 mount --bind "$BOX/etc-systemd" /etc/systemd/system
 cp -a /etc/containers/. "$BOX/etc-containers"; mount --bind "$BOX/etc-containers" /etc/containers
 mount -t tmpfs tmpfs /run
@@ -84,7 +85,7 @@ class Box:
         self.root = folder / "gdk"
         self.hosts = folder / "hosts"
         folder.mkdir(exist_ok=True)
-        for name in ("home", "gdk", "etc-docker", "etc-containers", "etc-systemd", "data"):
+        for name in ("home", "gdk", "etc-docker", "etc-containers", "etc-containerd", "etc-systemd", "data"):
             (folder / name).mkdir()
         (folder / "engine").write_text(start)
         if privileged:

@@ -31,6 +31,9 @@ FAULTS = ("signal=KILL", "error=ENOSPC", "error=EIO", "error=EROFS")
 USER = "nobody"
 
 
+_CAS, _BUNDLE = "/usr/local/share/ca-certificates", "/etc/ssl/certs/ca-certificates.crt"
+
+
 class Scenario(NamedTuple):
     """`before` are the commands that lead to it; `bound`: /etc/hosts is a bind mount; `sudo`: by a user with sudo."""
 
@@ -43,6 +46,7 @@ class Scenario(NamedTuple):
 
 
 _SET_UP = (("reconfigure", "--yes"),)
+_BY_NAME = ("trust-docker-registry", "--client", "containerd,system", "--yes")
 _RUNS = (("up", "--yes"),)
 SCENARIOS = [
     Scenario("reconfigure", ("reconfigure", "--yes")),
@@ -57,6 +61,8 @@ SCENARIOS = [
     Scenario("undo", ("undo", "--yes"), _SET_UP),
     Scenario("undo, hosts bound", ("undo", "--yes"), _SET_UP, bound=True),
     Scenario("trust", ("trust-docker-registry", "--yes"), _SET_UP),
+    Scenario("trust by name", ("trust-docker-registry", "--client", "containerd,podman,system", "--yes"), _SET_UP),
+    Scenario("distrust by name", ("trust-docker-registry", "--remove", "--client", "system", "--yes"), (*_SET_UP, _BY_NAME)),
     Scenario("runner-patch", ("runner-patch", "config.toml"), _SET_UP),
     Scenario("cert renew", ("cert", "renew", "--yes"), _SET_UP),
     Scenario("config set", ("config", "set", "registry.certificate_days", "90"), _SET_UP),
@@ -75,6 +81,7 @@ class Rig:
         self._runner = '[[runners]]\n  name = "a"\n  executor = "docker"\n'
         # An /etc of its own, for boxes may be at work side by side; a bind mount cannot be renamed over.
         box.run("sh", "-c", "mkdir /run/etc; cp -a /etc/. /run/etc; umount /etc/hosts; mount --bind /run/etc /etc")
+        box.run("sh", "-c", f"cp -a {_CAS} /run/cas; mount --bind /run/cas {_CAS}; update-ca-certificates; cp {_BUNDLE} /run")
         if scenario.bound:
             box.run("sh", "-c", "cp /etc/hosts /run/hosts; mount --bind /run/hosts /etc/hosts", cwd=box.folder)
         if scenario.sudo:
@@ -100,6 +107,8 @@ class Rig:
         script = """
 ip addr del 172.16.123.1/32 dev lo; ip link del gdkreg0
 rm -rf .gdkreg* registry *.crt *.key jwks.json gdk.yml "$HOME"/.docker "$HOME"/.gdkreg-roots "$HOME"/.config /etc/docker/certs.d
+rm -rf /etc/containerd/certs.d /usr/local/share/ca-certificates/gdkreg-*
+cat /run/ca-certificates.crt > /etc/ssl/certs/ca-certificates.crt; find /etc/ssl/certs -xtype l -delete
 rm -f /etc/.hosts.gdkreg-new; cat > /etc/hosts
 for p in /proc/[0-9]*; do
   tr "\\0" " " < $p/cmdline 2>/dev/null | grep -qE "[i]ssuer.serve|registry/[c]onfig.yml" && kill -9 ${p#/proc/}
@@ -166,7 +175,8 @@ done
         found["hosts"] = box.run("cat", "/etc/hosts").out
         found["litter"] = box.run("sh", "-c", "ls -A /etc | grep gdkreg").out
         found["addresses"] = " ".join(sorted(box.addresses()))
-        found["trust"] = box.run("sh", "-c", "find /etc/docker /etc/systemd/system | sort").out
+        found["trust"] = box.run("sh", "-c", "find /etc/docker /etc/containerd /etc/systemd/system | sort").out
+        found["system"] = box.run("sh", "-c", f"ls {_CAS}; sha256sum {_BUNDLE}; find /etc/ssl/certs | sort | sha256sum").out
         running = box.run("ps", "-eo", "args").out.splitlines()
         found["processes"] = " ".join(row for row in running if "issuer.serve" in row or "registry/config.yml" in row)
         for top in (box.home, box.root):

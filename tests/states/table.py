@@ -39,6 +39,8 @@ COMMANDS: dict[str, list[str]] = {
     "restart": ["restart"],
     "trust": ["trust-docker-registry", "--yes"],
     "distrust": ["trust-docker-registry", "--remove", "--yes"],
+    "trust by name": ["trust-docker-registry", "--client", "containerd,podman", "--yes"],
+    "distrust by name": ["trust-docker-registry", "--remove", "--client", "podman,runner", "--yes"],
     "runner-patch": ["runner-patch", "RUNNER"],
     "runner-patch --remove": ["runner-patch", "RUNNER", "--remove"],
     "cert renew": ["cert", "renew", "--yes"],

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from gdkreg.config.settings import load
+from gdkreg.engines.detect import Endpoint, Engine
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Interface, digest
 from gdkreg.options import Options
@@ -17,6 +18,11 @@ from gdkreg.resources.inventory import Inventory
 from tests.fakes import FakeHost
 from tests.unit.conftest import ROOT
 from tests.unit.helpers import apply, journal
+
+
+def _none() -> tuple[Engine, None]:
+    return Engine("none", Endpoint("", "x")), None
+
 
 GDK_YML = """\
 registry: {enabled: true, host: registry.test, listen_address: 172.16.123.1, self_signed: true, uid: 1000, gid: 1000}
@@ -29,7 +35,7 @@ def inventory(fake: FakeHost) -> Inventory:
     fake.put(ROOT / "gdk.yml", GDK_YML)
     fake.put(RUNNER, '[[runners]]\n  name = "a"\n  executor = "docker"\n', 0o600)
     fake.put("/etc/docker/.keep", "")
-    return Inventory(load(ROOT, fake), fake, journal(fake), list, Options(trust=True, runner=RUNNER))
+    return Inventory(load(ROOT, fake), fake, journal(fake), list, Options(trust=True, runner=RUNNER), _none)
 
 
 def entry(resource: str, kind: str, target: str, **fields: object) -> Entry:
@@ -57,6 +63,9 @@ FOREIGN = [
     ("loopback", "address", "0.0.0.0"),
     ("loopback", "address", "8.8.8.8"),
     ("loopback", "file", "/etc/hosts"),
+    ("trust_stores", "file", "/usr/local/share/ca-certificates/theirs.crt"),
+    ("trust_stores", "store", "kind node /etc/passwd"),
+    ("trust_choice", "file", "@/.gdkreg/applied.json"),
 ]
 
 

@@ -214,7 +214,7 @@ FILE = f"{ROOT}/registry_host.crt"
         (
             CTR,
             "containerd",
-            f"sudo install -D -m 644 {FILE} /etc/containerd/certs.d/registry.test:5000/ca.crt && "
+            "gdkreg trust-docker-registry --client containerd && "
             "ctr images pull --hosts-dir /etc/containerd/certs.d registry.test:5000/a:1",
         ),
     ],

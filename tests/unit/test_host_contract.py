@@ -28,6 +28,14 @@ def test_nothing_there(host: Host, tmp_path: Path) -> None:
     assert host.read(tmp_path / "no") is None
     assert host.info(tmp_path / "no") is None
     assert host.entries(tmp_path / "no") == []
+    assert host.changed(tmp_path / "no") == 0
+    host.write(tmp_path / "yes", b"", mode=0o600)
+    assert host.changed(tmp_path / "yes") > 0
+
+
+def test_a_command_that_hangs_is_no_answer() -> None:
+    done = Machine().query(["sleep", "60"], 0.1)
+    assert (done.code, done.err) == (124, "sleep: no answer within 0 s")
 
 
 def test_write_read_replace(host: Host, tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""What a store of trust holds, as the tool that keeps it tells."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from pathlib import Path
+
+import msgspec
+
+from gdkreg.engines.stores import Store
+from gdkreg.host.base import HostReader
+from gdkreg.resources.owned import FileState
+
+_WITHIN = 20.0  # seconds for a VM to answer: minikube's ssh alone takes two
+PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[\w+/=\s]+-----END CERTIFICATE-----\n?")
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What a store holds. `pems` are the certificates there; `answers`: it could be looked at, else `why` not; `gone` for good.
+    `instead` is a file that counts there in its place. Of a file on this machine `file`, whether what reads it has taken it
+    (`taken`), and the folders that lead to it and are missing."""
+
+    store: Store
+    pems: tuple[bytes, ...] = ()
+    answers: bool = True
+    why: str = ""
+    gone: bool = False
+    instead: str = ""
+    file: FileState | None = None
+    taken: bool = True
+    missing: tuple[Path, ...] = ()
+
+
+def look(store: Store, host: HostReader, certificate: Path) -> Seen:
+    """What a store of another program's holds."""
+    done = host.query(store.words(store.row.look, {"certificate": str(certificate)}), _WITHIN)
+    instead = next((line for line in done.out.splitlines() if line.endswith("/hosts.toml")), "")
+    pems = tuple(PEM.findall(done.out.encode()))
+    # A keychain has an exit code for nothing found.
+    answers = done.code == 0 or (not store.row.fed and done.code not in {124, 126, 127})
+    said = (done.err or done.out).strip().splitlines()
+    return Seen(store, pems, answers, said[-1] if said and not answers else "", instead=instead)
+
+
+def der(pem: bytes) -> bytes:
+    """The certificate itself, however it is broken into lines."""
+    try:
+        return base64.b64decode(b"".join(pem.split(b"-----")[2].split())) if pem.count(b"-----") >= 4 else pem
+    except binascii.Error:
+        return pem
+
+
+def body(pem: bytes) -> bytes:
+    return b"".join(pem.replace(b"-----BEGIN CERTIFICATE-----", b"").replace(b"-----END CERTIFICATE-----", b"|").split())
