@@ -8,13 +8,14 @@ import msgspec
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What a command line adds to gdk.yml. `trust`, `runner` and `gdk` ask for what is otherwise only refreshed."""
+    """What a command line adds to gdk.yml. `trust`, `runner`, `gdk` and `insecure` ask for what is otherwise only refreshed."""
 
     take_over: bool = False
     keep_edits: bool = False
     trust: bool = False
     runner: Path | None = None
     gdk: bool = False
+    insecure: bool = False
     pull_policy: str = ""
     renew: tuple[str, ...] = ()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gdkreg.config.effective import Settings
+from gdkreg.config.values import is_loopback
 from gdkreg.engines.trust import Place, folders
 from gdkreg.host.base import HostReader
 from gdkreg.options import Options
@@ -30,7 +31,10 @@ from gdkreg.resources.owned import OwnedFiles
 from gdkreg.resources.registry_config import RegistryConfig
 
 if TYPE_CHECKING:
+    from gdkreg.engines.detect import Engine
+    from gdkreg.engines.insecure import Seen
     from gdkreg.resources.export_file import ExportFile
+    from gdkreg.resources.insecure import Insecure
     from gdkreg.resources.runner_config import RunnerConfig
 
 _COLLECTION = re.compile(r"gdkreg-gc-[0-9a-f]{16}\.(service|timer)|dev\.gdkreg\.gc\.[0-9a-f]{16}\.plist")
@@ -39,16 +43,24 @@ _AUTHORITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?")
 
 
 class Inventory:
-    """Makes the resources of one root. `places` gives the certs.d folders; it asks the engine, so only when needed."""
+    """Makes the resources of one root. `places` gives the certs.d folders, `engine` how the engine
+    stands to its list of insecure registries; they ask the engine, so only when needed."""
 
     def __init__(
-        self, settings: Settings, host: HostReader, journal: Journal, places: Callable[[], list[Place]], options: Options
+        self,
+        settings: Settings,
+        host: HostReader,
+        journal: Journal,
+        places: Callable[[], list[Place]],
+        options: Options,
+        engine: Callable[[], tuple[Engine, Seen]] | None = None,
     ) -> None:
         self._settings = settings
         self._host = host
         self._journal = journal
         self._places = places
         self._options = options
+        self._engine = engine
 
     def _files(
         self, resource: str, mine: Callable[[Path], bool], marked: Callable[[bytes], bool] = lambda _: False
@@ -66,6 +78,7 @@ class Inventory:
             *self.certificates(),
             self.jwks(),
             *self.of_the_issuer(),
+            *self.insecure_if_on(),
             self.docker_trust(),
             *self.runners(),
             *self.checkout(),
@@ -82,6 +95,8 @@ class Inventory:
         """The resource that can have made a change; None where none can."""
         if entry.resource == "runner_config":
             return self.runner(ledger.place(self._settings.root, entry.target))
+        if entry.resource == "insecure":
+            return self.insecure()
         if entry.resource == "export":
             return self.export_file(ledger.place(self._settings.root, entry.target), None)
         return next((item for item in self.all() if item.name == entry.resource), None)
@@ -274,6 +289,51 @@ class Inventory:
             wanted=asked and self._settings.registry.self_signed,
             files=files,
             scanned=() if journal.entries else certs_d,
+        )
+
+    def insecure_if_on(self) -> tuple[Insecure, ...]:
+        """Without it the engine is not even asked."""
+        asked = self._options.insecure or any(owned.resource == "insecure" for owned in self._journal.owned().values())
+        return (self.insecure(),) if asked else ()
+
+    def _asked(self) -> tuple[Engine, Seen]:
+        """The engine in use, and how it stands to its list of insecure registries now."""
+        assert self._engine is not None
+        return self._engine()
+
+    def insecure(self) -> Insecure:
+        from gdkreg.engines.insecure import podman_folder
+        from gdkreg.resources import insecure
+
+        settings, platform, id_ = self._settings, self._host.platform, self._journal.identity.id
+        buildkit = settings.root / "registry" / "buildkitd.toml"
+        config = Path(platform.env.get("XDG_CONFIG_HOME") or platform.home / ".config")
+        conf_d = (Path("/etc/containers/registries.conf.d"), config / "containers/registries.conf.d")
+        tables = {insecure.podman_file(folder, id_) for folder in conf_d} | {buildkit}
+        engines = {path for path, owned in self._journal.owned().items() if owned.resource == "insecure"}
+
+        def mine(path: Path) -> bool:
+            above = {folder for leaf in conf_d for folder in (leaf, *leaf.parents[:2])} | {buildkit.parent, config / "docker"}
+            named = path.name == "daemon.json" and path.parent in {Path("/etc/docker"), config / "docker"}
+            return path in tables | above | engines | {Path("/etc/docker")} or named or path == self._asked()[1].config
+
+        files = self._files("insecure", mine, lambda content: content.startswith(insecure.MARK))
+        asked = self._options.insecure or bool(files.ours())
+        plain = not settings.registry.self_signed and not is_loopback(settings.address)
+        # An engine that does not answer just now keeps its file.
+        known = [(path, self._journal.owned()[path].as_root) for path in files.ours() if path.suffix == ".conf"]
+        if asked and plain and not known and (place := podman_folder(self._asked()[0], platform)):
+            known = [(insecure.podman_file(place[0], id_), place[1])]
+        podman = known[0] if known else None
+        return insecure.Insecure(
+            settings.authority,
+            settings.address,
+            asked and plain,
+            files,
+            lambda: self._asked()[1],
+            podman,
+            buildkit,
+            self._options.insecure,
         )
 
     def export_file(self, path: Path, content: bytes | None) -> ExportFile:

@@ -45,14 +45,10 @@ def _engine(root: Root) -> list[Note]:
     if text := hint(engine):
         notes.append(Note("warning", text))
     if not registry.self_signed and not is_loopback(root.settings.address):
-        name = root.settings.authority
-        notes.append(
-            Note(
-                "warning",
-                f"without TLS the engine refuses {name}",
-                f'gdkreg config set registry.self_signed true, or "insecure-registries": ["{name}"] in daemon.json',
-            )
-        )
+        name, seen = root.settings.authority, root.insecure_list()[1]
+        if not seen.takes(name, root.settings.address):
+            fix = "gdkreg insecure on, or with TLS: gdkreg config set registry.self_signed true; gdkreg up"
+            notes.append(Note("warning", f"without TLS the engine refuses {name}", fix))
     return notes
 
 

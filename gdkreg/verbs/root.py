@@ -24,6 +24,7 @@ from gdkreg.resources import applied
 if TYPE_CHECKING:
     from gdkreg.engines.api import Api
     from gdkreg.engines.detect import Engine
+    from gdkreg.engines.insecure import Seen
     from gdkreg.engines.trust import Place
     from gdkreg.resources.inventory import Inventory
     from gdkreg.services.services import Services
@@ -146,12 +147,18 @@ class Root:
 
         return places(self.engine, self.host.platform)
 
+    def insecure_list(self) -> tuple[Engine, Seen]:
+        """The engine, and how it stands to its list of insecure registries at this moment."""
+        from gdkreg.engines.insecure import look
+
+        return self.engine, look(*self.found_engine, self.reader)
+
     def inventory(self, settings: Settings | None = None, **options: object) -> Inventory:
         """The resources, for these settings (else gdk.yml's) and with changed options."""
         from gdkreg.resources.inventory import Inventory
 
         wanted = msgspec.structs.replace(self.options, **options) if options else self.options
-        return Inventory(settings or self.settings, self.reader, self.journal, self._trust_places, wanted)
+        return Inventory(settings or self.settings, self.reader, self.journal, self._trust_places, wanted, self.insecure_list)
 
     def services(self, settings: Settings, host: HostReader | None = None) -> Services:
         """The services as `settings` want them, on the machine as `host` shows it."""
