@@ -184,9 +184,7 @@ class Insecure(msgspec.Struct, frozen=True):
         reload = self._reload(seen, takes="", gives_up=listed)
         if isinstance(last, WriteFile) and isinstance(last.content, bytes) and _list_of(last.content) is not None:
             return [last, reload]
-        empty = _of(file, lambda: json_list.remove(_text(file), KEY, names))
-        if json_list.read(empty, KEY) is None:
-            return [reload, last]  # nothing that it could read would tell it
+        empty = _of(file, lambda: json_list.remove(json_list.add(_text(file), KEY, listed[0]), KEY, names))
         step = self._write(file, file.content, empty, "an empty list first: the engine keeps one that is gone", last.as_root)
         first = [step] if step.content != file.content else []
         assert isinstance(step.content, bytes)
