@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 
 class EngineError(GdkregError):
-    """The engine said no, or nothing; `status` is its answer's, 0 where there was none."""
+    """The engine said no, or nothing; `status` is its answer's, 0 where there was none; `absent`: nobody listens there."""
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(self, message: str, status: int = 0, *, absent: bool = False) -> None:
         super().__init__("the container engine does not do what it should", why=message, fix="docker info; gdkreg doctor")
         self.status = status
+        self.absent = absent
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -73,7 +74,8 @@ class Api:
             self.server = answer.headers.get("Server", "")
             return answer.status, answer.read()
         except (OSError, http.client.HTTPException) as error:
-            raise EngineError(str(error) or type(error).__name__) from None
+            absent = isinstance(error, (ConnectionRefusedError, FileNotFoundError))
+            raise EngineError(str(error) or type(error).__name__, absent=absent) from None
         finally:
             connection.close()
 

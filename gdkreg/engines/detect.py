@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from gdkreg.engines import machine
 from gdkreg.host.base import HostReader, Platform
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ Kind = Literal[
 
 
 ANSWER_WITHIN, WORK_WITHIN = 5, 60  # seconds for an engine to say that it is there, and to do something
+SOCKET = Path("/var/run/docker.sock")  # the only one that `docker` asks by itself
+DEFAULT = "default socket"
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -57,26 +60,47 @@ class Engine(msgspec.Struct, frozen=True):
         return self.kind not in {"none", "remote", "machine"}
 
     @property
-    def maps_root_to_user(self) -> bool:
-        """Rootless engines: root inside a container is the user outside."""
+    def serves(self) -> bool:
+        """Whether the registry can run there: on this machine, or in a VM of docker-machine's."""
+        return self.local or self.kind == "machine"
+
+    @property
+    def rootless(self) -> bool:
+        """Whether it has no more rights than its user."""
         return self.kind in {"rootless", "podman-rootless"}
+
+    @property
+    def maps_root_to_user(self) -> bool:
+        """Whether root inside a container is the user outside: in rootless engines, and in a folder shared with a VM."""
+        return self.rootless or self.kind == "machine"
+
+    @property
+    def docker_host(self) -> str:
+        """What `docker` has to be told to ask the same engine; empty where it finds it by itself."""
+        return "" if self.endpoint.source != DEFAULT or self.endpoint.url == f"unix://{SOCKET}" else self.endpoint.url
 
 
 def endpoint(host: HostReader) -> Endpoint:
-    """DOCKER_HOST, then DOCKER_CONTEXT, then config.json's currentContext, then the first default socket that is there."""
+    """The first of `endpoints`."""
+    return endpoints(host)[0]
+
+
+def endpoints(host: HostReader) -> list[Endpoint]:
+    """DOCKER_HOST, or DOCKER_CONTEXT, or config.json's currentContext; else each default socket that is there."""
     env, home = host.platform.env, host.platform.home
     if env.get("DOCKER_HOST"):
-        return Endpoint(env["DOCKER_HOST"], "DOCKER_HOST")
+        return [Endpoint(env["DOCKER_HOST"], "DOCKER_HOST")]
     folder = Path(env.get("DOCKER_CONFIG") or home / ".docker")
     context = env.get("DOCKER_CONTEXT") or _json(host, folder / "config.json").get("currentContext")
     if context and context != "default":
         name = hashlib.sha256(str(context).encode()).hexdigest()
         meta = _json(host, folder / "contexts" / "meta" / name / "meta.json")
         url = meta.get("Endpoints", {}).get("docker", {}).get("Host", "")
-        return Endpoint(url, f"context {context}")
-    sockets = default_sockets(host.platform)
-    found = next((path for path in sockets if _leads_somewhere(host, path)), sockets[0])
-    return Endpoint(f"unix://{found}", "default socket")
+        return [Endpoint(url, f"context {context}")]
+    sockets = default_sockets(host)
+    return [Endpoint(f"unix://{path}", DEFAULT) for path in sockets if _leads_somewhere(host, path)] or [
+        Endpoint(f"unix://{sockets[0]}", DEFAULT)
+    ]
 
 
 def _leads_somewhere(host: HostReader, path: Path) -> bool:
@@ -85,11 +109,22 @@ def _leads_somewhere(host: HostReader, path: Path) -> bool:
     return info is not None and (info.kind != "symlink" or host.info(path.parent / info.target) is not None)
 
 
-def default_sockets(platform: Platform) -> list[Path]:
-    runtime = Path(platform.env.get("XDG_RUNTIME_DIR") or f"/run/user/{platform.uid}")
-    sockets = [Path("/var/run/docker.sock"), runtime / "docker.sock", platform.home / ".docker/run/docker.sock"]
-    sockets += [platform.home / ".colima/default/docker.sock", platform.home / ".orbstack/run/docker.sock"]
-    return [*sockets, runtime / "podman/podman.sock", Path("/run/podman/podman.sock")]
+def default_sockets(host: HostReader) -> list[Path]:
+    """Where engines listen by themselves, Docker's own place first."""
+    platform = host.platform
+    home, env = platform.home, platform.env
+    runtime = Path(env.get("XDG_RUNTIME_DIR") or f"/run/user/{platform.uid}")
+    docker = [SOCKET, runtime / "docker.sock", home / ".docker/run/docker.sock", home / ".docker/desktop/docker.sock"]
+    config = Path(env.get("XDG_CONFIG_HOME") or home / ".config")
+    colima = [Path(env["COLIMA_HOME"])] if env.get("COLIMA_HOME") else [home / ".colima", config / "colima"]
+    profiles = [folder / name / "docker.sock" for folder in colima for name in _default_first(host.entries(folder))]
+    others = [home / ".orbstack/run/docker.sock", home / ".rd/docker.sock"]
+    machine = home / ".local/share/containers/podman/machine/podman.sock"
+    return [*docker, *profiles, *others, runtime / "podman/podman.sock", Path("/run/podman/podman.sock"), machine]
+
+
+def _default_first(profiles: list[str]) -> list[str]:
+    return sorted(profiles, key=lambda name: name != "default")
 
 
 def _json(host: HostReader, path: Path) -> dict[str, Any]:
@@ -116,20 +151,35 @@ def connect(at: Endpoint, env: Platform) -> docker.DockerClient:
 
 
 def find(host: HostReader) -> tuple[Engine, Api | None]:
-    """The engine in use and its API; kind "none" and no API where none answers."""
+    """The engine in use and its API; kind "none" and no API where none answers.
+
+    A default socket that an engine left behind, where nobody listens any more, does not hide a living one after it.
+    """
+    from gdkreg.engines.api import EngineError
+
+    first: Engine | None = None
+    for at in endpoints(host):
+        try:
+            return _ask(at, host)
+        except EngineError as error:
+            first = first or Engine("none", at, why=f"no engine answers at {at.shown or at.source}: {_short(error.why)}")
+            if not error.absent:
+                break  # somebody is there, and hangs or may not be asked: that is what has to be told
+    assert first is not None
+    return first, None
+
+
+def _ask(at: Endpoint, host: HostReader) -> tuple[Engine, Api | None]:
+    """Raises `EngineError` where nothing answers."""
     from gdkreg.engines.api import Api, EngineError
 
-    at = endpoint(host)
     api = Api(at.url, functools.cache(lambda: connect(at, host.platform)))
-    try:
-        if not at.url:
-            raise EngineError(f"{at.source} has no endpoint")
-        info = api.call("GET", "/info", timeout=ANSWER_WITHIN)
-        # Docker Engine says so in each answer's header, Podman that it is Libpod.
-        docker = api.server.startswith("Docker/") and isinstance(info, dict)
-        version = {"Version": info.get("ServerVersion", "")} if docker else api.call("GET", "/version", timeout=ANSWER_WITHIN)
-    except EngineError as error:
-        return Engine("none", at, why=f"no engine answers at {at.shown or at.source}: {_short(error.why)}"), None
+    if not at.url:
+        raise EngineError(f"{at.source} has no endpoint")
+    info = api.call("GET", "/info", timeout=ANSWER_WITHIN)
+    # Docker Engine says so in each answer's header, Podman that it is Libpod.
+    docker = api.server.startswith("Docker/") and isinstance(info, dict)
+    version = {"Version": info.get("ServerVersion", "")} if docker else api.call("GET", "/version", timeout=ANSWER_WITHIN)
     if not isinstance(info, dict) or not isinstance(version, dict):
         return Engine("none", at, why=f"no engine answers at {at.shown}: it is something else"), None
     return Engine(kind_of(at, info, version, host.platform), at, str(version.get("Version", ""))), api
@@ -153,8 +203,9 @@ def detect(host: HostReader) -> tuple[Engine, docker.DockerClient | None]:
 def kind_of(at: Endpoint, info: dict[str, Any], version: dict[str, Any], platform: Platform) -> Kind:
     """The kind of an engine, from what it tells of itself (`docker info`, `docker version`)."""
     system, name = str(info.get("OperatingSystem", "")), str(info.get("Name", ""))
-    rootless = "name=rootless" in (info.get("SecurityOptions") or [])
-    if platform.env.get("DOCKER_MACHINE_NAME"):
+    # Podman 4.3 says it in a field of its own alone.
+    rootless = "name=rootless" in (info.get("SecurityOptions") or []) or info.get("Rootless") is True
+    if at.source == "DOCKER_HOST" and machine.address(platform.env):
         return "machine"
     if any(part.get("Name") == "Podman Engine" for part in version.get("Components") or []):
         return "podman-rootless" if rootless else "podman"

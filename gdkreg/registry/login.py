@@ -26,14 +26,17 @@ def credentials(settings: Settings, host: HostReader) -> tuple[str, str] | None:
     return (first.name, first.password) if first else None
 
 
-def login(settings: Settings, host: Host, client: str, user: str, password: str, config_dir: Path | None) -> str:
-    """Log a client in; gives what it said. Raises `GdkregError` with the side that failed."""
+def login(
+    settings: Settings, host: Host, client: str, user: str, password: str, config_dir: Path | None, docker_host: str = ""
+) -> str:
+    """Log a client in; gives what it said. Raises `GdkregError` with the side that failed. `docker_host`: the engine that
+    `docker` has to be told of, since it is the engine that logs in."""
     from gdkreg.engines.names import patiently
 
     if shutil.which(client, path=host.platform.env.get("PATH")) is None:
         raise GdkregError(f"{client} is not installed", fix=f"gdkreg login --client {'|'.join(LOG_IN)}")
     _check_password(settings, user, password)
-    argv = _argv(client, settings, user, config_dir)
+    argv = _argv(client, settings, user, config_dir, *([f"DOCKER_HOST={docker_host}"] if docker_host else []))
     if config_dir is not None:
         for folder in [*reversed(config_dir.absolute().parents), config_dir.absolute()]:
             if host.info(folder) is None:
@@ -75,13 +78,13 @@ def logout(host: Host, client: str, authority: str, config_dir: Path | None) -> 
     return ""
 
 
-def _argv(client: str, settings: Settings, user: str, config_dir: Path | None) -> list[str]:
+def _argv(client: str, settings: Settings, user: str, config_dir: Path | None, *more: str) -> list[str]:
     row = BY_NAME[client]
     words = [word.format(authority=settings.authority, user=user) for word in row.login.split()]
     if not settings.registry.self_signed and row.plain:  # docker's engine has its own list of those
         words.append(row.plain)
     trust = [f"{row.variable}={settings.root / 'registry_host.crt'}"] if row.variable and settings.registry.self_signed else []
-    return [*_environment(client, config_dir, *trust), *words]
+    return [*_environment(client, config_dir, *trust, *more), *words]
 
 
 def _environment(client: str, config_dir: Path | None, *more: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gdkreg.report import out
 from gdkreg.report.work import MARKS
+from gdkreg.verbs import engine
 from gdkreg.verbs.standing import note_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ def show(found: Status) -> None:
     for standing in found.resources:
         for at, note in enumerate(standing.notes):
             rows.append([_mark(note), standing.name if at == 0 else "", _with_fix(note)])
+    if found.engine is not None:
+        note = engine.note(found.engine)
+        rows.append([_mark(note), "engine", _with_fix(note)])
     if not found.services:
         rows.append(["-", "registry", "not set up  → gdkreg reconfigure" if found.enabled else "off"])
     for name, state in found.services.items():

@@ -13,6 +13,7 @@ from gdkreg.errors import GdkregError
 from gdkreg.host.base import Completed, Host, HostReader
 from gdkreg.plan import state
 from gdkreg.resources.registry_config import CONFIG
+from gdkreg.services import place
 from gdkreg.services.launch import LABEL_DIGEST, LABEL_ID, LABEL_ROOT, Launch
 
 _SECOND = 1_000_000_000  # the API counts in nanoseconds
@@ -44,6 +45,13 @@ class ContainerRuntime:
     @property
     def _launch(self) -> Launch:
         return self._build()
+
+    @property
+    def binds(self) -> place.By:
+        """Who publishes its port."""
+        if self._engine.kind == "machine":
+            return "elsewhere"
+        return "user" if self._engine.rootless else "root"
 
     def _find(self) -> dict[str, Any] | None:
         """Our container of this root, in whatever state: by its label."""

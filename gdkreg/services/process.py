@@ -11,6 +11,7 @@ from gdkreg.config.effective import Settings
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Completed, Host, HostReader, Platform
 from gdkreg.host.environment import of_a_service
+from gdkreg.services import place
 from gdkreg.services.daemon import Daemon
 from gdkreg.services.launch import Launch
 
@@ -31,6 +32,7 @@ class ProcessRuntime:
     """Implements `registry.Runtime` with a process of this user's."""
 
     name = "process"
+    binds: place.By = "user"
 
     def __init__(self, settings: Settings, launch: Callable[[], Launch], host: HostReader) -> None:
         root = settings.root

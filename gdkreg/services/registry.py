@@ -34,6 +34,8 @@ class Runtime(Protocol):
 
     name: str
 
+    @property
+    def binds(self) -> place.By: ...
     def running(self) -> str | None: ...
     def exists(self) -> bool: ...
     def wanted(self) -> str: ...
@@ -111,7 +113,7 @@ class Registry:
         engine, api = self._find_engine() if self._find_engine else find(self._host)
         if api is None:
             return None, engine.why
-        if not engine.local:
+        if not engine.serves:
             return None, f"the engine at {engine.endpoint.shown} is not on this machine"
         image = self.settings.registry.image
         runtime = ContainerRuntime(self.settings.root, self._id, image, lambda: self.launch, self._host, engine, api)
@@ -193,7 +195,7 @@ class Registry:
         if ran:
             runtime.stop(host)
         address, port = self.launch.address, self.launch.port
-        if place.stays_taken(address, port, PORT, host, leaving=ran):
+        if place.stays_taken(address, port, PORT, host, leaving=ran, by=runtime.binds):
             raise place.taken(address, port, PORT, roots.others(self.settings.root, host))
         if self.recorded() != (record := [runtime.name, *left]):
             state.write(host, self.settings.root, _RECORD, " ".join(record).encode())

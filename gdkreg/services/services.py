@@ -109,7 +109,8 @@ class Services:
         if runs and not others and self.registry.is_current(runtime):
             return []
         runtime.check()
-        self._refuse_where_taken(self.settings.registry.port, PORT, lambda: refuse_rival(runtime, self.settings))
+        rival = functools.partial(refuse_rival, runtime, self.settings)
+        self._refuse_where_taken(self.settings.registry.port, PORT, rival, runtime.binds)
         if problem := storage.problem(self.settings, self._host):
             raise problem
         ran = runs or any(self._runs(kind) for kind in others)
@@ -138,10 +139,12 @@ class Services:
         except DamagedError:
             return False
 
-    def _refuse_where_taken(self, port: int, key: str, refuse: Callable[[], None]) -> None:
+    def _refuse_where_taken(self, port: int, key: str, refuse: Callable[[], None], by: place.By = "user") -> None:
         """What our own services hold now they give up by then."""
         address = self.settings.address
-        if not place.is_taken(address, port, key, self._host) or (address, port) in self._held():
+        if by == "elsewhere":
+            refuse()
+        if not place.is_taken(address, port, key, self._host, by) or (address, port) in self._held():
             return
         refuse()
         if key == PORT and "AirTunes" in ready.ask(address, port, None).server:

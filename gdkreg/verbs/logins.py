@@ -44,7 +44,8 @@ def login(
         return [Step("login", Control(service=name, verb="login", reason=reason, before=before, after=before or after))]
 
     work = Work(root, "login", listener)
-    work.controls["login"] = lambda _: clients.login(settings, root.host, client, user, password, config_dir)
+    engine = root.engine.docker_host if client == "docker" else ""
+    work.controls["login"] = lambda _: clients.login(settings, root.host, client, user, password, config_dir, engine)
     outcome = work.carry_out(plan, dry_run=dry_run)
     outcome.data |= {"client": client, "user": user, "authority": settings.authority}
     return outcome

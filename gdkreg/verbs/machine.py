@@ -118,15 +118,13 @@ def _one_runner(root: Root) -> tuple[Path | None, list[str]]:
 
 def _ready(root: Root, outcome: Outcome) -> None:
     """What can be done now, and the one thing that is still to do."""
-    import shutil
-
+    from gdkreg.verbs import engine
     from gdkreg.verbs.logins import is_logged_in
 
-    outcome.notes += trust_hints(root)
-    settings = root.settings
-    client = next((name for name in ("docker", "podman") if shutil.which(name, path=root.host.platform.env.get("PATH"))), "")
-    push = f"{client} push {settings.authority}/NAME"
     wrote = [item.action.path for item in outcome.items if isinstance(item.action, WriteFile)]
+    outcome.notes += [*trust_hints(root), *engine.hints(root, named=HOSTS in wrote)]
+    settings, client = root.settings, engine.client(root)
+    push = f"{client} push {settings.authority}/NAME"
     if not client:
         outcome.next = f"install a container client; the registry answers at {settings.scheme}://{settings.authority}"
     elif settings.registry.auth_enabled and not is_logged_in(root, client):

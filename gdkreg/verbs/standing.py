@@ -9,6 +9,7 @@ import msgspec
 from gdkreg.plan.reconcile import Note
 from gdkreg.services import holding
 from gdkreg.services.registry import State
+from gdkreg.verbs import engine
 from gdkreg.verbs.root import Root, Standing
 
 
@@ -23,6 +24,7 @@ class Status(msgspec.Struct, frozen=True):
     issuer: str | None
     realm: str
     services: dict[str, State]
+    engine: engine.Shown | None
 
 
 def status(root: Root) -> Status:
@@ -38,6 +40,7 @@ def status(root: Root) -> Status:
         issuer=applied.issuer if applied is not None and asks else None,
         realm=applied.realm if applied is not None and asks else "",
         services=states(root),
+        engine=engine.shown(root) if root.enabled else None,
     )
 
 

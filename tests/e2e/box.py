@@ -39,6 +39,7 @@ mount --bind "$BOX/hosts" /etc/hosts
 mkdir -p /etc/docker /etc/containers
 mount --bind "$BOX/etc-docker" /etc/docker
 mount --bind "$BOX/etc-systemd" /etc/systemd/system
+cp -a /etc/containers/. "$BOX/etc-containers"; mount --bind "$BOX/etc-containers" /etc/containers
 mount -t tmpfs tmpfs /run
 if [ -n "$ENGINE" ]; then bash "$BOX/engine"; fi
 touch "$BOX/ready"
@@ -75,17 +76,17 @@ class Result:
 
 
 class Box:
-    """Made by `open_box`; `home` and `root` are folders for a test's HOME and GDK root."""
+    """Made by `open_box`; `home` and `root` are folders for a test's HOME and GDK root. `start` starts the engine, as root."""
 
-    def __init__(self, folder: Path, *, engine: bool = True, privileged: bool = False) -> None:
+    def __init__(self, folder: Path, *, engine: bool = True, privileged: bool = False, start: str = _ENGINE) -> None:
         self.folder = folder
         self.home = folder / "home"
         self.root = folder / "gdk"
         self.hosts = folder / "hosts"
         folder.mkdir(exist_ok=True)
-        for name in ("home", "gdk", "etc-docker", "etc-systemd", "data"):
+        for name in ("home", "gdk", "etc-docker", "etc-containers", "etc-systemd", "data"):
             (folder / name).mkdir()
-        (folder / "engine").write_text(_ENGINE)
+        (folder / "engine").write_text(start)
         if privileged:
             (folder / "runc").write_text(_RUNC)
             (folder / "runc").chmod(0o755)

@@ -54,8 +54,9 @@ def test_kinds(info: dict[str, Any], version: dict[str, Any], url: str, kind: st
 
 
 def test_docker_machine() -> None:
-    host = FakeHost(env={"DOCKER_MACHINE_NAME": "default"})
-    assert detect.kind_of(Endpoint("tcp://192.168.99.100:2376", "DOCKER_HOST"), {}, {}, host.platform) == "machine"
+    at = Endpoint("tcp://192.168.99.100:2376", "DOCKER_HOST")
+    host = FakeHost(env={"DOCKER_MACHINE_NAME": "default", "DOCKER_HOST": at.url})
+    assert detect.kind_of(at, {}, {}, host.platform) == "machine"
 
 
 def test_the_endpoint_is_found_as_dockers_own_client_does() -> None:
