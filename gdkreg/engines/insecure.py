@@ -31,7 +31,8 @@ class Seen(msgspec.Struct, frozen=True):
     """How the engine in use stands to its list. `config`: the daemon.json that it reads, None where gdkreg writes none for it.
 
     `listed` are the names that it takes now, None where it does not answer; `cidrs` the networks. `flags` are the names on its
-    command line. `reload` is the command that has it read its file again, empty where its process cannot be found.
+    command line. `reload` is the command that has it read its file again, empty where its process cannot be found. `podman`: its
+    service reads registries.conf.d once, and then at the same signal.
     """
 
     config: Path | None = None
@@ -41,6 +42,7 @@ class Seen(msgspec.Struct, frozen=True):
     flags: tuple[str, ...] = ()
     reload: tuple[str, ...] = ()
     containerd: bool = False
+    podman: bool = False
 
     @property
     def answers(self) -> bool:
@@ -62,54 +64,62 @@ def look(engine: Engine, api: Api | None, host: HostReader) -> Seen:
     """How the engine stands now. An engine that does not answer is none that can be told anything."""
     if api is None:
         return Seen()
+    podman = engine.kind in {"podman", "podman-rootless"}
     try:
-        info = api.call("GET", "/info", timeout=ANSWER_WITHIN)
+        info = _info(api, podman=podman)
     except EngineError:
         return Seen()
     listed, cidrs = lists(info)
     stores = [word for pair in info.get("DriverStatus") or [] if isinstance(pair, list) for word in pair]
-    seen = Seen(listed=listed, cidrs=cidrs, containerd=any(_CONTAINERD in str(word) for word in stores))
-    if engine.kind not in {"docker", "rootless"}:
+    containerd = any(_CONTAINERD in str(word) for word in stores)
+    seen = Seen(listed=listed, cidrs=cidrs, containerd=containerd, podman=podman)
+    if engine.kind not in {"docker", "rootless", "podman", "podman-rootless"} or host.platform.system != "linux":
         return seen
     daemon, unit = _daemon(engine, host)
-    config = _config(engine, host.platform, daemon)
-    if daemon is None:
-        return msgspec.structs.replace(seen, config=config, as_root=engine.kind == "docker")
+    as_root = daemon.uid == 0 if daemon is not None else engine.kind in {"docker", "podman"}
     return msgspec.structs.replace(
         seen,
-        config=config,
-        as_root=daemon.uid == 0,
-        flags=_values(daemon.argv, "--insecure-registry"),
-        reload=unit or ("kill", "-s", "HUP", str(daemon.pid)),
+        config=None if podman else _config(engine, host.platform, daemon),
+        as_root=as_root,
+        flags=_values(daemon.argv, "--insecure-registry") if daemon is not None else (),
+        reload=(unit or ("kill", "-s", "HUP", str(daemon.pid))) if daemon is not None else (),
     )
 
 
-def lists(info: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names and the networks that `docker info` lists as insecure."""
-    config = info.get("RegistryConfig") if isinstance(info, dict) else None
-    config = config if isinstance(config, dict) else {}
+def _info(api: Api, *, podman: bool) -> dict[str, Any]:
+    """Podman tells what it read of registries.conf.d in an answer of its own. Raises `EngineError`."""
+    found = api.call("GET", "/v4.0.0/libpod/info" if podman else "/info", timeout=ANSWER_WITHIN)
+    return found if isinstance(found, dict) else {}
+
+
+def lists(info: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names and the networks that an engine takes without TLS, as it tells."""
+    tables = info.get("registries") or {}  # Podman's
+    names = [name for name, table in tables.items() if isinstance(table, dict) and table.get("Insecure") is True]
+    config = info.get("RegistryConfig") or {}
     indexes = config.get("IndexConfigs") or {}
-    names = [name for name, index in indexes.items() if isinstance(index, dict) and index.get("Secure") is False]
+    names += [name for name, index in indexes.items() if isinstance(index, dict) and index.get("Secure") is False]
     return tuple(names), tuple(map(str, config.get("InsecureRegistryCIDRs") or []))
 
 
 def _daemon(engine: Engine, host: HostReader) -> tuple[Daemon | None, tuple[str, ...]]:
     """The engine's own process, and how systemd reloads it where that runs it. What listens at the socket is asked first: a
     pid file may be another engine's, and systemd may listen in the engine's place."""
-    platform = host.platform
+    platform, name = host.platform, "podman" if engine.kind.startswith("podman") else "docker"
     own = daemons.behind(engine.endpoint.url.removeprefix("unix://"))
-    systemctl = ("systemctl",) if engine.kind == "docker" else ("systemctl", "--user")
+    systemctl = ("systemctl", "--user") if engine.kind in {"rootless", "podman-rootless"} else ("systemctl",)
     unit = 0
     if host.info(_BOOTED) is not None:
-        told = host.query([*systemctl, "show", "--property=MainPID", "--value", "docker.service"])
+        told = host.query([*systemctl, "show", "--property=MainPID", "--value", f"{name}.service"])
         with contextlib.suppress(ValueError):
             unit = int(told.out.strip() or 0) if told.code == 0 else 0
     runtime = Path(platform.env.get("XDG_RUNTIME_DIR") or f"/run/user/{platform.uid}")
     file = Path("/run/docker.pid") if engine.kind == "docker" else runtime / "docker.pid"
-    for pid in (own, unit, _pid_in(file, host)):
+    for pid in (own, unit, _pid_in(file, host) if name == "docker" else 0):
         found = daemons.look(pid)
-        if found is not None and found.program == "dockerd":
-            return found, (*systemctl, "reload", "docker.service") if pid == unit else ()
+        if found is not None and found.program == {"docker": "dockerd", "podman": "podman"}[name]:
+            # Podman's unit has no way to reload it.
+            return found, (*systemctl, "reload", "docker.service") if pid == unit and name == "docker" else ()
     return None, ()
 
 
@@ -160,7 +170,7 @@ def reload(api: Api | None, seen: Seen, host: Host, *, takes: str, gives_up: tup
         raise
     if done.code != 0 and takes:
         raise NotTakenError("the engine cannot be told to read its file again", why=(done.err or done.out).strip())
-    if _until(lambda: _is_as_wanted(api, takes, gives_up)):
+    if _until(lambda: _is_as_wanted(api, takes, gives_up, podman=seen.podman)):
         return ""
     if not takes:
         return stays
@@ -170,9 +180,9 @@ def reload(api: Api | None, seen: Seen, host: Host, *, takes: str, gives_up: tup
     )
 
 
-def _is_as_wanted(api: Api, takes: str, gives_up: tuple[str, ...]) -> bool:
+def _is_as_wanted(api: Api, takes: str, gives_up: tuple[str, ...], *, podman: bool) -> bool:
     try:
-        listed, _ = lists(api.call("GET", "/info", timeout=ANSWER_WITHIN))
+        listed, _ = lists(_info(api, podman=podman))
     except EngineError:
         return False
     return (not takes or takes in listed) and not set(gives_up) & set(listed)

@@ -100,8 +100,15 @@ class Insecure(msgspec.Struct, frozen=True):
                     raise
         for (path, as_root), file in zip(self._tables(), state.tables, strict=True):
             actions += self._folders(path, state, as_root=as_root)
-            actions += self.files.write(file, self._content(path), _WHY, mode=0o644, as_root=as_root)
+            written = self.files.write(file, self._content(path), _WHY, mode=0o644, as_root=as_root)
+            actions += written
+            if self._serves(path, state.seen) and (written or self.authority not in (state.seen.listed or ())):
+                actions.append(self._reload(state.seen, takes=self.authority, gives_up=[]))
         return actions
+
+    def _serves(self, path: Path, seen: Seen) -> bool:
+        """Whether a service of Podman's has to read this file again."""
+        return seen.podman and bool(seen.reload) and path.suffix == ".conf"
 
     def _list(self, file: FileState, state: InsecureState) -> list[Action]:
         seen, text = state.seen, _text(file)
@@ -158,12 +165,19 @@ class Insecure(msgspec.Struct, frozen=True):
         if owned is None:
             return []
         actions = self.files.release(file)
+        if self._serves(file.path, state.seen) and (listed := self._former(file, state.seen)):
+            actions.append(self._reload(state.seen, takes="", gives_up=listed))
         if file.path.name.endswith(".json") and file.content is not None and digest(file.content) != owned.original:
             names = self._ours_in(file)
             last = actions[0] if file.ours else self._edited(file, names)
             actions = [*self._through_empty(file, last, names, state.seen)]
         gone = {action.path for action in actions if isinstance(action, RemoveFile)}
         return actions + self._empty_folders(file, gone, state)
+
+    def _former(self, file: FileState, seen: Seen) -> list[str]:
+        """The names of Podman's file that its service takes now."""
+        text = (file.content or b"").decode("utf-8", "replace")
+        return [name for name in seen.listed or () if json.dumps(name) in text]
 
     def _edited(self, file: FileState, names: list[str]) -> WriteFile:
         """Gives back a file that somebody edited since without our names; without the list where it came with them."""
@@ -206,6 +220,10 @@ class Insecure(msgspec.Struct, frozen=True):
         """In the engine's file nothing but the list comes back, whatever the backups hold."""
         path = ledger.place(self.files.root, entry.target)
         actions = self.files.back(entry, host)
+        if path.suffix == ".conf" and actions and self._serves(path, seen := self.look()):
+            listed = self._former(self._file(host, path, entry.as_root), seen)
+            again = [] if listed else [self.authority]
+            return [*actions, self._reload(seen, takes="".join(again), gives_up=listed)]
         if entry.kind != "file" or path.suffix != ".json" or not actions:
             return actions
         (last,) = actions

@@ -82,6 +82,21 @@ def test_refused_accepted_refused(plain: Box, before: str | None) -> None:
     assert "taken without TLS" not in box.ok("status").out
 
 
+def test_with_a_login(plain: Box) -> None:
+    """The tokens go over plain HTTP too."""
+    box = plain
+    box.configure(PLAIN.replace("auth_enabled: false", "auth_enabled: true"))
+    box.ok("up", "--yes")
+    assert "gdkreg insecure on" in box.gdkreg("login").err
+    assert "gdkreg insecure on" in box.gdkreg("doctor").out
+    box.ok("insecure", "on", "--yes")
+    assert "denied" in box.client("docker", "push", f"{HOST}/group/app:1", want=False).err
+    box.ok("login")
+    box.client("docker", "push", f"{HOST}/group/app:1")
+    assert "the engine refuses" not in box.gdkreg("doctor").out
+    box.ok("verify", "--client", "docker")
+
+
 def test_undo_down_and_a_new_name(plain: Box) -> None:
     box, path = plain, daemon(plain)
     path.write_text(DAEMON)

@@ -46,7 +46,7 @@ class AnApi:
         self.answers = list(answers)
 
     def call(self, method: str, path: str, **_: Any) -> Any:
-        assert (method, path) == ("GET", "/info")
+        assert (method, path) in {("GET", "/info"), ("GET", "/v4.0.0/libpod/info")}
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
@@ -285,6 +285,33 @@ def test_the_containerd_store(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -
     """From the documentation of Docker 29: `docker info -f '{{ .DriverStatus }}'` prints it so."""
     monkeypatch.setitem(INFO, "DriverStatus", [["driver-type", "io.containerd.snapshotter.v1"]])
     assert look(fake, monkeypatch, {}).containerd
+
+
+# `GET /v4.0.0/libpod/info` of Podman 4.3.1 with a file for the registry in registries.conf.d, shortened.
+PODMAN: dict[str, Any] = {"registries": {"search": ["docker.io"], NAME: {"Location": NAME, "Insecure": True, "Mirrors": None}}}
+CONF = Path("/etc/containers/registries.conf.d/gdkreg-1.conf")
+
+
+def test_podmans_service_reads_its_files_again(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemons, "behind", lambda _: 7)
+    monkeypatch.setattr(daemons, "look", {7: Daemon(7, 0, ("podman", "system", "service"))}.get)
+    seen = engines.look(engine("podman"), AnApi(PODMAN), fake)  # type: ignore[arg-type]
+    assert (seen.config, seen.listed, seen.reload, seen.podman) == (None, (NAME,), HUP, True)
+    before = msgspec.structs.replace(seen, listed=())
+    fake.put("/etc/containers/policy.json", "{}")
+
+    def item(seen: Seen) -> Insecure:
+        return msgspec.structs.replace(resource(fake, seen), podman=(CONF, True))
+
+    actions = plan(fake, item(before))
+    assert told(actions) == [f"reload - +{NAME}"]
+    executor(fake, journal(fake)).carry_out([Step("insecure", action) for action in actions if not isinstance(action, Control)])
+    assert plan(fake, item(seen)) == []
+    assert told(plan(fake, item(before))) == [f"reload - +{NAME}"], "the file is there, and was not read yet"
+    assert told(plan(fake, item(seen), present=False)) == [GIVEN_UP]
+    assert told(plan(fake, item(before), present=False)) == []
+    entry = next(entry for entry in item(seen).files.journal.entries if entry.target == str(CONF))
+    assert told(item(seen).back(entry, fake)) == [GIVEN_UP]
 
 
 # reloading

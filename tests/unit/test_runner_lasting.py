@@ -18,7 +18,14 @@ from gdkreg.verbs.root import Root
 from tests.fakes import FakeHost
 from tests.unit.conftest import ROOT
 
-BASE = "hostname: gdk.test\nlisten_address: 172.16.123.1\nregistry:\n  enabled: true\n  host: registry.test\n  listen_address: 172.16.123.1\n"
+BASE = """\
+hostname: gdk.test
+listen_address: 172.16.123.1
+registry:
+  enabled: true
+  host: registry.test
+  listen_address: 172.16.123.1
+"""
 FILE = ROOT / "gitlab-runner-config.toml"
 PLAIN = '[[runners]]\n  name = "a"\n  executor = "docker"\n'
 OURS = ["gdk.test:172.16.123.1", "registry.test:172.16.123.1"]
