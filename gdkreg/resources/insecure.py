@@ -16,7 +16,7 @@ from gdkreg.engines.insecure import KEY, Seen
 from gdkreg.errors import ConfigError, GdkregError
 from gdkreg.host.base import HostReader, digest
 from gdkreg.plan import ledger
-from gdkreg.plan.actions import Action, Control, MakeFolder, RemoveFile, RemoveFolder, WriteFile
+from gdkreg.plan.actions import Action, Control, Leave, MakeFolder, RemoveFile, RemoveFolder, WriteFile
 from gdkreg.plan.ledger import Entry
 from gdkreg.plan.reconcile import Note, foreign
 from gdkreg.resources import json_list
@@ -44,7 +44,7 @@ class InsecureState(msgspec.Struct, frozen=True):
 
 class Insecure(msgspec.Struct, frozen=True):
     """`wanted`: it was asked for, and the registry speaks plain HTTP at an address where that is refused. `look` asks the engine.
-    `podman` is that file and whether it is root's, `buildkit` the file for builders."""
+    `podman` is that file and whether it is root's, `buildkit` the file for builders. `lost`: only marks tell that it is on."""
 
     authority: str
     address: str
@@ -54,10 +54,11 @@ class Insecure(msgspec.Struct, frozen=True):
     podman: tuple[Path, bool] | None
     buildkit: Path
     named: bool = False
+    lost: bool = False
     name: str = "insecure"
 
     def inspect(self, host: HostReader) -> InsecureState:
-        seen = self.look() if self.wanted or self.files.ours() else Seen()
+        seen = self.look() if self.wanted or self.lost or self.files.ours() else Seen()
         daemon = self._file(host, seen.config, seen.as_root) if seen.config is not None else None
         current = {self.buildkit, *([self.podman[0]] if self.podman else []), *([seen.config] if seen.config else [])}
         owned = self.files.journal.owned()
@@ -89,7 +90,7 @@ class Insecure(msgspec.Struct, frozen=True):
     def plan(self, state: InsecureState, present: bool) -> list[Action]:
         if not (present and self.wanted):
             files = [*state.former, *([state.daemon] if state.daemon else []), *state.tables]
-            return [action for file in files for action in self._release(file, state)]
+            return [*self._untold(state), *(action for file in files for action in self._release(file, state))]
         away = [] if not state.seen.answers else state.former  # an engine that does not answer just now keeps its list
         actions = [action for file in away for action in self._release(file, state)]
         if state.daemon is not None and state.seen.answers:
@@ -179,6 +180,15 @@ class Insecure(msgspec.Struct, frozen=True):
         text = (file.content or b"").decode("utf-8", "replace")
         return [name for name in seen.listed or () if json.dumps(name) in text]
 
+    def _untold(self, state: InsecureState) -> list[Action]:
+        """A name in JSON carries no mark: without the journal nobody knows whose it is."""
+        if not self.lost or state.daemon is None or self.authority not in (_list_of(state.daemon.content) or []):
+            return []
+        reason = f"it lists {self.authority}, and there is no journal to tell whether gdkreg put it there"
+        return [
+            Leave(target=str(state.daemon.path), reason=reason, fix=f"take {self.authority} out of it, then restart the engine")
+        ]
+
     def _edited(self, file: FileState, names: list[str]) -> WriteFile:
         """Gives back a file that somebody edited since without our names; without the list where it came with them."""
         assert file.owned is not None
@@ -251,8 +261,7 @@ class Insecure(msgspec.Struct, frozen=True):
                 Note("changed", f"{self.authority} is no longer listed as it should be: {left[0].reason}", "gdkreg reconfigure")
             ]
         places = [file.path for file in [*([state.daemon] if state.daemon else []), *state.tables] if file.owned is not None]
-        where = ", ".join(map(str, places))
-        text = f"on: {self.authority} is taken without TLS, whoever answers there ({where})"
+        text = f"on: {self.authority} is taken without TLS, whoever answers there ({', '.join(map(str, places))})"
         return [Note("warning", text, "gdkreg insecure off")]
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gdkreg.config.effective import Settings
-from gdkreg.config.values import is_loopback
 from gdkreg.engines.trust import Place, folders
 from gdkreg.host.base import HostReader
 from gdkreg.options import Options
@@ -294,47 +293,17 @@ class Inventory:
     def insecure_if_on(self) -> tuple[Insecure, ...]:
         """Without it the engine is not even asked."""
         asked = self._options.insecure or any(owned.resource == "insecure" for owned in self._journal.owned().values())
+        if not asked and not self._journal.entries:
+            from gdkreg.resources import insecure_files
+
+            asked = bool(insecure_files.marked(self._settings, self._host, self._journal))
         return (self.insecure(),) if asked else ()
 
-    def _asked(self) -> tuple[Engine, Seen]:
-        """The engine in use, and how it stands to its list of insecure registries now."""
-        assert self._engine is not None
-        return self._engine()
-
     def insecure(self) -> Insecure:
-        from gdkreg.engines.insecure import podman_folder
-        from gdkreg.resources import insecure
+        from gdkreg.resources import insecure_files
 
-        settings, platform, id_ = self._settings, self._host.platform, self._journal.identity.id
-        buildkit = settings.root / "registry" / "buildkitd.toml"
-        config = Path(platform.env.get("XDG_CONFIG_HOME") or platform.home / ".config")
-        conf_d = (Path("/etc/containers/registries.conf.d"), config / "containers/registries.conf.d")
-        tables = {insecure.podman_file(folder, id_) for folder in conf_d} | {buildkit}
-        engines = {path for path, owned in self._journal.owned().items() if owned.resource == "insecure"}
-
-        def mine(path: Path) -> bool:
-            above = {folder for leaf in conf_d for folder in (leaf, *leaf.parents[:2])} | {buildkit.parent, config / "docker"}
-            named = path.name == "daemon.json" and path.parent in {Path("/etc/docker"), config / "docker"}
-            return path in tables | above | engines | {Path("/etc/docker")} or named or path == self._asked()[1].config
-
-        files = self._files("insecure", mine, lambda content: content.startswith(insecure.MARK))
-        asked = self._options.insecure or bool(files.ours())
-        plain = not settings.registry.self_signed and not is_loopback(settings.address)
-        # An engine that does not answer just now keeps its file.
-        known = [(path, self._journal.owned()[path].as_root) for path in files.ours() if path.suffix == ".conf"]
-        if asked and plain and not known and (place := podman_folder(self._asked()[0], platform)):
-            known = [(insecure.podman_file(place[0], id_), place[1])]
-        podman = known[0] if known else None
-        return insecure.Insecure(
-            settings.authority,
-            settings.address,
-            asked and plain,
-            files,
-            lambda: self._asked()[1],
-            podman,
-            buildkit,
-            self._options.insecure,
-        )
+        assert self._engine is not None
+        return insecure_files.insecure(self._settings, self._host, self._journal, self._options, self._files, self._engine)
 
     def export_file(self, path: Path, content: bytes | None) -> ExportFile:
         from gdkreg.resources.export_file import ExportFile

@@ -125,6 +125,20 @@ def test_undo_down_and_a_new_name(plain: Box) -> None:
     assert not (box.root / ".gdkreg").exists()
 
 
+def test_down_without_a_journal(plain: Box) -> None:
+    """The files that carry our mark go; of a name in daemon.json nobody can tell whose it is."""
+    box, path = plain, daemon(plain)
+    box.ok("insecure", "on", "--yes")
+    box.run("rm", "-r", str(box.root / ".gdkreg"))
+    result = box.gdkreg("down", "--yes")
+    assert result.code == 1
+    assert "take registry.test:5000 out of it" in result.out
+    assert not (box.root / "registry/buildkitd.toml").exists()
+    assert list((box.home / ".config").rglob("*.conf")) == []
+    assert json.loads(path.read_text()) == {"insecure-registries": [HOST]}
+    box.ok("down", "--yes")
+
+
 def test_what_somebody_edited_since_stays(plain: Box) -> None:
     box, path = plain, daemon(plain)
     box.ok("insecure", "on", "--yes")
