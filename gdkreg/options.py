@@ -17,14 +17,15 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What a command line adds to gdk.yml. `trust`, `runner` and `gdk` ask for what is otherwise only refreshed;
-    `choice` takes the place of whose trust was asked for before."""
+    """What a command line adds to gdk.yml. `trust`, `runner`, `gdk` and `insecure` ask for what is otherwise only
+    refreshed; `choice` takes the place of whose trust was asked for before."""
 
     take_over: bool = False
     keep_edits: bool = False
     trust: bool = False
     runner: Path | None = None
     gdk: bool = False
+    insecure: bool = False
     pull_policy: str = ""
     renew: tuple[str, ...] = ()
     choice: Choice | None = None

@@ -71,6 +71,7 @@ _MODULES = {
     "services": ("The registry and its issuer", ("start", "stop", "restart", "tail")),
     "gdk": ("In the GDK", ("gdk", "run")),
     "trusts": ("Clients and runners", ("trust-docker-registry", "trust", "runner-patch", "env")),
+    "insecure": ("Clients and runners", ("insecure",)),
     "images": ("What is in it", ("catalog", "tags", "inspect", "manifest", "layers", "blob")),
     "copies": ("What is in it", ("copy",)),
     "removals": ("What is in it", ("rm", "cleanup")),

@@ -10,7 +10,7 @@ import typer
 
 from gdkreg.cli import session
 from gdkreg.cli.options import DryRun, Json, KeepEdits, RootDir, Yes
-from gdkreg.errors import ConfigError
+from gdkreg.errors import FAILED, ConfigError
 from gdkreg.options import Options
 from gdkreg.report import out
 
@@ -97,6 +97,7 @@ def runner_patch(
             "--pull-policy", help="Also set the pull policy; if-not-present spares a push per change.", show_default=False
         ),
     ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only tell, in one line: exit 0 if it is patched, else 1.")] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     json: Json = False,
@@ -105,17 +106,34 @@ def runner_patch(
 
     Example: gdkreg runner-patch ~/.gitlab-runner/config.toml --dry-run
     """
-    from gdkreg.verbs import trusting
+    from gdkreg.verbs import runners
 
     root = session.open_root(root_dir)
-    path = _one_of(trusting.runner_files(root, file, remove=remove))
+    path = _one_of(runners.runner_files(root, file, remove=remove))
+    if check:
+        _check_runner(root, path, remove=remove, pull_policy=pull_policy or "", json=json)
+        return
     listener = session.Terminal(yes=yes, quiet=json)
-    outcome = trusting.runner_patch(root, path, listener, remove=remove, pull_policy=pull_policy or "", dry_run=dry_run)
+    outcome = runners.runner_patch(root, path, listener, remove=remove, pull_policy=pull_policy or "", dry_run=dry_run)
     for item in outcome.data["runners"] if not (dry_run or json) else []:
         out.line(f"  {item.name} ({item.executor}): {'patched' if item.patched else 'skipped, it runs no containers'}")
     nothing = f"{path} holds nothing of ours" if remove else f"{path} needs no change"
     done = f"{path} is as it was" if remove else f"{path} is patched; the runner reads it anew within 3 seconds"
     session.told(outcome, json=json, nothing=nothing, done=done)
+
+
+def _check_runner(root: Root, path: Path, *, remove: bool, pull_policy: str, json: bool) -> None:
+    from gdkreg.verbs import runners
+
+    if remove:
+        raise ConfigError("--check and --remove do not go together", fix="gdkreg runner-patch --check")
+    found = runners.check(root, path, pull_policy)
+    if json:
+        out.as_json({"command": "runner-patch", "root": str(root.path), **runners.as_data(found)})
+    else:
+        out.line(found.why)
+    if not found.patched:
+        raise typer.Exit(FAILED)
 
 
 def env(

@@ -14,6 +14,7 @@ import yaml
 from gdkreg.config import example, layout
 from gdkreg.config.layout import Block
 from gdkreg.config.proven import GONE, by_hand, compose, dump, prove, rows, shape
+from gdkreg.config.schema import KEYS
 from gdkreg.config.source import KeyPath, parse
 from gdkreg.errors import ConfigError
 
@@ -208,6 +209,9 @@ def _find(text: str, key: KeyPath, *, value: bool = False) -> tuple[yaml.Node | 
 
 
 def _values(path: Path, text: str, key: KeyPath) -> list[Any]:
+    if key[0] not in KEYS:  # a block of GDK's own, which nobody here knows the types of
+        found = said(text, key)
+        return list(found) if isinstance(found, list) else []
     try:
         place: Any = parse(path, text.encode()).values
     except ConfigError:
@@ -215,6 +219,17 @@ def _values(path: Path, text: str, key: KeyPath) -> list[Any]:
     for part in key:
         place = place[part]
     return list(place)
+
+
+def said(text: str, key: KeyPath) -> str | list[str] | None:
+    """What a key of any block says as it is written: text, or a list of texts; None where it is not there, or is a block.
+
+    Raises `ConfigError` for what is no YAML.
+    """
+    _, node, _ = _find(text, key)
+    if isinstance(node, yaml.SequenceNode):
+        return [str(item.value) for item in node.value if isinstance(item, yaml.ScalarNode)]
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else None
 
 
 def _nested(key: KeyPath, value: Any) -> Any:

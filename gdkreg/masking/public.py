@@ -51,11 +51,17 @@ runners.docker.image runners.docker.host runners.docker.tls_cert_path runners.do
 runners.docker.pull_policy runners.docker.network_mode runners.docker.shm_size runners.docker.cpus runners.docker.memory
 runners.docker.allowed_images runners.docker.allowed_services runners.docker.allowed_pull_policies
 runners.docker.services.name runners.docker.services.alias runners.docker.services.environment=env
-registry.*.ca
+registry.*.ca registry.*.http registry.location registry.insecure
 """
 
 # RFC 7517: what a public key is made of.
 JWKS = "keys.kty keys.n keys.e keys.kid keys.alg keys.use keys.crv keys.x keys.y keys.x5c keys.x5t"
+
+# https://docs.docker.com/reference/cli/dockerd/#daemon-configuration-file, what a person needs to find the place.
+DAEMON = """
+insecure-registries debug data-root exec-root storage-driver log-driver log-level hosts group iptables ipv6 mtu bridge
+live-restore features.buildkit features.containerd-snapshotter default-runtime runtimes.*.path
+"""
 
 # systemd.unit(5) and launchd.plist(5), as support/ writes them.
 UNIT = (

@@ -90,7 +90,7 @@ class RunCommand(msgspec.Struct, frozen=True, kw_only=True):
     may_fail: bool = False
 
 
-ServiceVerb = Literal["pull", "start", "recreate", "stop", "remove", "prove", "hold", "release", "watch", "let go"]
+ServiceVerb = Literal["pull", "start", "recreate", "stop", "remove", "prove", "hold", "release", "watch", "let go", "reload"]
 ImageVerb = Literal["untag", "tag", "collect", "restore", "roll back", "empty", "copy"]
 
 
@@ -99,7 +99,8 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
 
     `service` names it: a service, a registry that a client is logged in to, an image REPOSITORY:TAG, a run of the collection.
     `before` and `after` are the states "running", "stopped" and "" (not there) of a service, "in" and "" of a login, digests of
-    a tag, "" and the run of what a collection moved. `removes` is a file that goes with it.
+    a tag, "" and the run of what a collection moved; of a reload what the engine is to give up and to take. `removes` is a file
+    that goes with it.
     """
 
     service: str

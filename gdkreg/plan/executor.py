@@ -36,7 +36,7 @@ from gdkreg.plan.outcome import Item, Listener
 
 _KINDS = {WriteFile: "file", RemoveFile: "file", MakeFolder: "folder", RemoveFolder: "folder", ForgetFile: "forget"}
 # What gdkreg is told to do rather than what it keeps in shape: told of, but with nothing to take back.
-_PASSING = {"pull", "prove", "hold", "release", "untag", "tag", "restore", "roll back", "empty", "watch", "let go"}
+_PASSING = {"pull", "prove", "hold", "release", "untag", "tag", "restore", "roll back", "empty", "watch", "let go", "reload"}
 Perform = Callable[[Control], str]
 
 
@@ -301,7 +301,10 @@ class Executor:
                 self._host.make_folder(folder, mode=0o700, below=self._root)
                 self._host.write(laid_ready, after or b"", mode=0o600, below=self._root)
         return NeedsRootError(
-            error.what, why=error.why, fix=f"run this, then gdkreg {self._command} again", details=by_hand(action, laid_ready)
+            error.what,
+            why=error.why,
+            fix=f"run this, then gdkreg {self._command} again",
+            details=error.details or by_hand(action, laid_ready),
         )
 
 

@@ -102,7 +102,12 @@ def _format(path: Path) -> tuple[str, Callable[[str], Any], Callable[[Any], str]
     if path.suffix in {".yml", ".yaml"}:
         return "YAML", _yaml, _yaml_text, paths(public.DISTRIBUTION)
     if path.suffix == ".json":
-        return "JSON", json.loads, lambda value: json.dumps(value, indent=2, ensure_ascii=False), paths(public.JWKS)
+        return (
+            "JSON",
+            json.loads,
+            lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+            paths(f"{public.JWKS} {public.DAEMON}"),
+        )
     if path.suffix == ".service":
         return "unit file", _unit, _yaml_text, paths(public.UNIT)
     if path.suffix == ".plist":

@@ -19,7 +19,7 @@ from gdkreg.errors import GdkregError
 _COMMANDS = (
     "reconfigure|plan|up|down|undo|status|doctor|start|stop|restart|tail|trust-docker-registry|trust|runner-patch|env|token|login|logout|"
     "user|verify|trace|explain|cert|config|catalog|tags|inspect|manifest|layers|blob|copy|rm|cleanup|usage|"
-    "gc|readonly|gdk|run|ci|export"
+    "gc|readonly|gdk|run|ci|export|insecure"
 )
 _OURS = re.compile(rf"(?<![\w./-])gdkreg (?=(?:{_COMMANDS})\b)")
 _COLORS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2", "bold": "1"}

@@ -30,6 +30,7 @@ _PAST = {
     "hold": "read-only meanwhile",
     "watch": "is watched by GDK's supervisor",
     "let go": "stopped by GDK's supervisor",
+    "reload": "reloaded:",
     "untag": "untagged",
     "tag": "tagged again",
     "collect": "collected:",

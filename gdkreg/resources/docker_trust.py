@@ -86,7 +86,8 @@ class DockerTrust(msgspec.Struct, frozen=True):
         for file in gone:
             actions += self._folders_of(file, state, removed, only_own=wanted)
         if not wanted:
-            return [*actions, *self.files.release(state.buildkit, reason)]
+            theirs = state.buildkit.owned is not None and state.buildkit.owned.resource != self.name  # insecure's
+            return [*actions, *([] if theirs else self.files.release(state.buildkit, reason))]
         made: set[Path] = set()
         for place, file in state.files:
             actions += self._trust(place, file, state, made)

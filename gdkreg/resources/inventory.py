@@ -32,8 +32,10 @@ from gdkreg.resources.trusts import Trusts
 if TYPE_CHECKING:
     from gdkreg.engines.api import Api
     from gdkreg.engines.detect import Engine
+    from gdkreg.engines.insecure import Seen
     from gdkreg.resources.docker_trust import DockerTrust
     from gdkreg.resources.export_file import ExportFile
+    from gdkreg.resources.insecure import Insecure
     from gdkreg.resources.runner_config import RunnerConfig
 
 _COLLECTION = re.compile(r"gdkreg-gc-[0-9a-f]{16}\.(service|timer)|dev\.gdkreg\.gc\.[0-9a-f]{16}\.plist")
@@ -76,7 +78,9 @@ class Inventory:
             *self.certificates(),
             self.jwks(),
             *self.of_the_issuer(),
+            *self.insecure_if_on(),
             *self.trusts().all(),
+            *self.insecure_if_on(),
             *self.runners(),
             *self.checkout(),
             *self.in_gdk(),
@@ -92,6 +96,8 @@ class Inventory:
         """The resource that can have made a change; None where none can."""
         if entry.resource == "runner_config":
             return self.runner(ledger.place(self._settings.root, entry.target))
+        if entry.resource == "insecure":
+            return self.insecure()
         if entry.resource == "export":
             return self.export_file(ledger.place(self._settings.root, entry.target), None)
         if entry.resource == "trust_choice":
@@ -262,6 +268,26 @@ class Inventory:
 
     def docker_trust(self) -> DockerTrust:
         return self.trusts().docker_trust()
+
+    def insecure_if_on(self) -> tuple[Insecure, ...]:
+        """Without it the engine is not even asked."""
+        asked = self._options.insecure or any(owned.resource == "insecure" for owned in self._journal.owned().values())
+        if not asked and not self._journal.entries:
+            from gdkreg.resources import insecure_files
+
+            asked = bool(insecure_files.marked(self._settings, self._host, self._journal))
+        return (self.insecure(),) if asked else ()
+
+    def insecure(self) -> Insecure:
+        from gdkreg.engines.insecure import look
+        from gdkreg.resources import insecure_files
+
+        def ask() -> tuple[Engine, Seen]:
+            assert self._engine is not None
+            engine, api = self._engine()
+            return engine, look(engine, api, self._host)
+
+        return insecure_files.insecure(self._settings, self._host, self._journal, self._options, self._files, ask)
 
     def export_file(self, path: Path, content: bytes | None) -> ExportFile:
         from gdkreg.resources.export_file import ExportFile

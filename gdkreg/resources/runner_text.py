@@ -63,7 +63,7 @@ def _patched(text: str, mount: str, hosts: tuple[tuple[str, str], ...], pull_pol
             table = _docker_table(runner)
             refuse_wrong(table, text, index)
             _put(table, "volumes", _with_mount(_strings(table.get("volumes")), mount))
-            _put(table, "extra_hosts", _with_hosts(_strings(table.get("extra_hosts")), dict(hosts)))
+            _put(table, "extra_hosts", with_hosts(_strings(table.get("extra_hosts")), dict(hosts)))
             if pull_policy and table.get("pull_policy") != pull_policy:
                 table["pull_policy"] = pull_policy
                 _indent(table, "pull_policy")
@@ -237,7 +237,14 @@ def _target(volume: str) -> str:
     return (parts[1] if len(parts) > 1 else parts[0]).rstrip("/")
 
 
-def _with_hosts(hosts: Sequence[str], wanted: Mapping[str, str]) -> list[str]:
+def docker_hosts(text: str) -> list[str]:
+    """Where the Docker runners of a file ask their engine; without a word that is the usual socket."""
+    tables = [runner.get("docker", {}) for runner in _read(text) if str(runner.get("executor", "")) in DOCKER_EXECUTORS]
+    return list(dict.fromkeys(str(table.get("host") or "unix:///var/run/docker.sock") for table in tables))
+
+
+def with_hosts(hosts: Sequence[str], wanted: Mapping[str, str]) -> list[str]:
+    """Extra hosts with what is wanted: in the place of an item for the same name, or at the end."""
     lower = {name.lower(): f"{name}:{address}" for name, address in wanted.items()}
     out: list[str] = []
     for item in hosts:

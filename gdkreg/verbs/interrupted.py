@@ -76,6 +76,7 @@ def controls(root: Root) -> dict[str, Callable[[Control], str]]:
         "roll back": lambda _: _roll_back(root),
         "release": lambda control: _release(root, control),
         "untag": lambda _: untagged.finish(root),
+        "reload": lambda control: _reload(root, control),
     }
 
 
@@ -99,3 +100,12 @@ def _release(root: Root, control: Control) -> str:
     word = root.services(root.set_up()).perform(control, root.host, lambda _: None)
     holding.end(root.path, root.host)
     return word
+
+
+def _reload(root: Root, control: Control) -> str:
+    """Have the engine read its list of insecure registries again."""
+    from gdkreg.engines.insecure import reload
+
+    _, seen = root.insecure_list()
+    gives_up = tuple(name for name in control.before.split(",") if name)
+    return reload(root.found_engine[1], seen, root.host, takes=control.after, gives_up=gives_up)

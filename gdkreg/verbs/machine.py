@@ -151,8 +151,9 @@ def trust_hints(root: Root) -> list[str]:
         return [f"! {text}" for text in notes if text]
     if is_loopback(root.settings.address):
         return []
-    name = root.settings.authority
-    return [f'! without TLS Docker takes it only with "insecure-registries": ["{name}"] in daemon.json']
+    if any(item.name == "insecure" for item in root.inventory().all()):
+        return []
+    return [f"! without TLS the engine refuses {root.settings.authority}: gdkreg insecure on"]
 
 
 def down(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Outcome:

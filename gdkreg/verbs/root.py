@@ -25,6 +25,7 @@ from gdkreg.resources import applied
 if TYPE_CHECKING:
     from gdkreg.engines.api import Api
     from gdkreg.engines.detect import Engine
+    from gdkreg.engines.insecure import Seen
     from gdkreg.engines.trust import Place
     from gdkreg.resources.inventory import Inventory
     from gdkreg.services.services import Services
@@ -146,6 +147,12 @@ class Root:
         from gdkreg.engines.trust import places
 
         return places(self.engine, self.host.platform)
+
+    def insecure_list(self) -> tuple[Engine, Seen]:
+        """The engine, and how it stands to its list of insecure registries at this moment."""
+        from gdkreg.engines.insecure import look
+
+        return self.engine, look(*self.found_engine, self.reader)
 
     def inventory(self, settings: Settings | None = None, **options: object) -> Inventory:
         """The resources, for these settings (else gdk.yml's) and with changed options."""

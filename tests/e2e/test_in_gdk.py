@@ -249,12 +249,67 @@ def test_gdks_own_runner_file(root: Box) -> None:
     box = root
     runner = box.root / "gitlab-runner-config.toml"
     runner.write_text('[[runners]]\n  name = "a"\n  executor = "docker"\n')
+    result = box.gdkreg("runner-patch", "--check")
+    assert (result.code, len(result.out.splitlines())) == (1, 1), result
+    mine = "gdk:\n  protected_config_files:\n    - 'Procfile' # mine\nrunner:\n  extra_hosts: ['other.test:10.0.0.1']\n"
+    box.configure(GDK_YML + mine)
     out = box.ok("runner-patch", str(runner)).out
-    assert "protected_config_files: ['gitlab-runner-config.toml']" in out
-    assert "extra_hosts: ['registry.test:172.16.123.1']" in out
-    box.configure(GDK_YML + "gdk:\n  protected_config_files: ['gitlab-runner-config.toml']\n")
+    lines = [line.strip() for line in out.splitlines() if line.startswith("    ")]
+    assert "+    - gitlab-runner-config.toml" in lines
+    assert any(
+        line.startswith("+  extra_hosts: ['other.test:10.0.0.1', ") and "registry.test:172.16.123.1" in line for line in lines
+    )
+    assert box.ok("runner-patch", "--check").out.endswith(" is patched\n")
+    # By the very lines that were told, GDK leaves it alone.
+    rows = [line.strip() for line in lines if line[:1] in "+-" and line[:3] not in {"+++", "---"}]
+    text = (box.root / "gdk.yml").read_text().splitlines()
+    at = next(at for at, line in enumerate(text) if "extra_hosts" in line)
+    text[at] = next(row[1:] for row in rows if row.startswith("+  extra_hosts"))
+    text.insert(next(at for at, line in enumerate(text) if "# mine" in line) + 1, rows[0][1:])
+    box.configure("\n".join(text) + "\n")
     box.ok("runner-patch", str(runner), "--remove")
-    assert "protected" not in box.ok("runner-patch", str(runner)).out
+    assert "renders this file anew" not in box.ok("runner-patch", str(runner)).out
+    found = json.loads(box.ok("runner-patch", "--check", "--json").out)
+    assert (found["patched"], [item["name"] for item in found["runners"]]) == (True, ["a"])
+
+
+def test_a_runner_in_a_container(lone_engine_box: Box) -> None:
+    box = lone_engine_box
+    busybox = shutil.which("busybox") or "/bin/busybox"
+    box.import_image("gitlab/gitlab-runner:latest", {"bin/sleep": busybox, "bin/cat": busybox}, "ENV PATH=/bin")
+    box.import_registry()
+    box.configure(GDK_YML + "listen_address: 172.16.123.1\n")
+    box.ok("reconfigure", "--yes")
+    folder = box.home / "runner"
+    folder.mkdir()
+    file = folder / "config.toml"
+    before = '[[runners]]\n  name = "a"\n  executor = "docker"\n'
+    file.write_text(before)
+    assert "lives in" not in box.ok("runner-patch", str(file)).out
+    box.ok("runner-patch", str(file), "--remove")
+    run = ("docker", "run", "-d", "--name", "gitlab-runner")
+    box.client(*run, "-v", f"{file}:/etc/gitlab-runner/config.toml", "gitlab/gitlab-runner", "sleep", "1000")
+    out = box.ok("runner-patch", str(file)).out
+    assert "this runner lives in container gitlab-runner" in out
+    assert f"{box.home}/.docker/certs.d has to be there" in out
+    assert "-v /var/run/docker.sock:/var/run/docker.sock" in out
+    assert "--add-host gdk.test:172.16.123.1" in out
+    assert "docker restart gitlab-runner" in out
+    seen = box.run("docker", "exec", "gitlab-runner", "cat", "/etc/gitlab-runner/config.toml").out
+    assert seen == before, "it would see the new one, and no restart were needed"
+    box.client("docker", "restart", "-t", "0", "gitlab-runner")
+    seen = box.run("docker", "exec", "gitlab-runner", "cat", "/etc/gitlab-runner/config.toml").out
+    assert seen == file.read_text() != before
+
+    box.client("docker", "rm", "-f", "gitlab-runner")
+    box.ok("runner-patch", str(file), "--remove")
+    more = ("-v", "/var/run/docker.sock:/var/run/docker.sock", "--add-host", "gdk.test:172.16.123.1")
+    box.client(*run, "-v", f"{folder}:/etc/gitlab-runner", *more, "gitlab/gitlab-runner", "sleep", "1000")
+    out = box.ok("runner-patch", str(file)).out
+    assert "has to be there" in out
+    assert [word for word in ("docker restart", "docker.sock", "--add-host") if word in out] == []
+    seen = box.run("docker", "exec", "gitlab-runner", "cat", "/etc/gitlab-runner/config.toml").out
+    assert seen == file.read_text()
 
 
 def test_rails_api_url(root: Box) -> None:

@@ -26,6 +26,7 @@ registry:
   self_signed: true
   runtime: process
 """
+DAEMON = '{\n    "debug": false\n}\n'
 CHANGING = "write,pwrite64,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,ftruncate,fsync,fchmod,fchown"
 FAULTS = ("signal=KILL", "error=ENOSPC", "error=EIO", "error=EROFS")
 USER = "nobody"
@@ -35,7 +36,8 @@ _CAS, _BUNDLE = "/usr/local/share/ca-certificates", "/etc/ssl/certs/ca-certifica
 
 
 class Scenario(NamedTuple):
-    """`before` are the commands that lead to it; `bound`: /etc/hosts is a bind mount; `sudo`: by a user with sudo."""
+    """`before` are the commands that lead to it; `bound`: /etc/hosts is a bind mount; `sudo`: by a user with sudo;
+    `engine`: with a Docker Engine, and a registry without TLS."""
 
     name: str
     command: tuple[str, ...]
@@ -43,6 +45,7 @@ class Scenario(NamedTuple):
     bound: bool = False
     sudo: bool = False
     stdin: str = ""
+    engine: bool = False
 
 
 _SET_UP = (("reconfigure", "--yes"),)
@@ -68,6 +71,10 @@ SCENARIOS = [
     Scenario("config set", ("config", "set", "registry.certificate_days", "90"), _SET_UP),
     Scenario("gdk on", ("gdk", "on", "--yes"), _SET_UP),
     Scenario("gdk off", ("gdk", "off", "--yes"), (*_SET_UP, ("gdk", "on", "--yes"))),
+    Scenario("insecure on", ("insecure", "on", "--yes"), _SET_UP, engine=True),
+    Scenario("insecure on, sudo", ("insecure", "on", "--yes"), _SET_UP, sudo=True, engine=True),
+    Scenario("insecure off", ("insecure", "off", "--yes"), (*_SET_UP, ("insecure", "on", "--yes")), engine=True),
+    Scenario("insecure, undo", ("undo", "--yes"), (*_SET_UP, ("insecure", "on", "--yes")), engine=True),
     Scenario("user add", ("user", "add", "ci", "--admin", "--password-stdin"), _SET_UP, stdin="hunter22\n"),
 ]
 
@@ -88,6 +95,7 @@ class Rig:
             rule = f"{USER} ALL=(ALL) NOPASSWD: ALL"
             box.run("sh", "-c", f"echo '{rule}' > /run/sudoers; chmod 440 /run/sudoers; mount --bind /run/sudoers /etc/sudoers")
             box.run("chown", "-R", f"{USER}:", str(box.home), str(box.root))
+            box.run("sh", "-c", "chmod 666 /run/docker.sock || true")  # as for one of the group docker
         self.hosts = box.run("cat", "/etc/hosts").out
         self.reset()
         self.clean = self.look()
@@ -117,10 +125,23 @@ done
         box.run("sh", "-c", script, stdin=self.hosts)
         if self.scenario.name.startswith("gdk"):
             box.run("sh", "-c", 'rm -rf services sv; mkdir -p services sv/registry; ln -s "$PWD/sv/registry" services/registry')
-        (box.root / "gdk.yml").write_text(GDK_YML)
+        if self.scenario.engine:
+            self._engine_as_it_was()
+        plain = GDK_YML.replace("self_signed: true", "self_signed: false")
+        (box.root / "gdk.yml").write_text(plain if self.scenario.engine else GDK_YML)
         (box.root / "config.toml").write_text(self._runner)
         if self.scenario.sudo:
             box.run("chown", "-R", f"{USER}:", str(box.root))
+
+    def _engine_as_it_was(self) -> None:
+        """Without a list; it gives up the one that it has when it reads an empty one."""
+        script = """
+rm -f /etc/docker/.daemon.json.gdkreg-new
+echo '{"insecure-registries": []}' > /etc/docker/daemon.json; kill -HUP "$(cat /run/docker.pid)"
+for _ in $(seq 50); do docker info 2>&1 | grep -q registry.test || break; sleep 0.05; done
+cat > /etc/docker/daemon.json
+"""
+        self.box.run("sh", "-c", script, stdin=DAEMON)
 
     def prepare(self) -> None:
         self.reset()
@@ -177,6 +198,9 @@ done
         found["addresses"] = " ".join(sorted(box.addresses()))
         found["trust"] = box.run("sh", "-c", "find /etc/docker /etc/containerd /etc/systemd/system | sort").out
         found["system"] = box.run("sh", "-c", f"ls {_CAS}; sha256sum {_BUNDLE}; find /etc/ssl/certs | sort | sha256sum").out
+        if self.scenario.engine:
+            found["daemon.json"] = box.run("cat", "/etc/docker/daemon.json").out
+            found["insecure"] = box.run("docker", "info", "--format", "{{json .RegistryConfig}}").out
         running = box.run("ps", "-eo", "args").out.splitlines()
         found["processes"] = " ".join(row for row in running if "issuer.serve" in row or "registry/config.yml" in row)
         for top in (box.home, box.root):

@@ -21,7 +21,7 @@ def play(scenario: Scenario, every: int, faults: tuple[str, ...]) -> tuple[int, 
     bad: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        box = Box(Path(folder) / "box", engine=False)
+        box = Box(Path(folder) / "box", engine=scenario.engine)
         try:
             rig = storing.Rig(box, scenario) if scenario in storing.SCENARIOS else Rig(box, scenario)
             points = [(fault, call, number) for fault in faults for call, number in rig.points()][::every]

@@ -51,18 +51,23 @@ COMMANDS: dict[str, list[str]] = {
     "logout": ["logout"],
     "gdk on": ["gdk", "on", "--yes"],
     "gdk off": ["gdk", "off", "--yes"],
+    "insecure on": ["insecure", "on", "--yes"],
+    "insecure off": ["insecure", "off", "--yes"],
     "undo": ["undo", "--yes"],
     "down": ["down", "--yes"],
 }
 # Where an engine or a port is in the way, the commands that mind it.
 ONLY = {
     "driven": ("reconfigure", "start", "stop", "gdk on", "gdk off", "undo", "down"),
+    "plain": ("insecure on", "insecure off"),
+    "listed": ("reconfigure", "insecure on", "insecure off", "undo", "down"),
     "image_missing": ("reconfigure", "up", "start", "down"),
     "other_root_on_the_port": ("reconfigure", "up", "start", "restart", "stop", "trust", "down"),
     "engine_gone": ("reconfigure", "up", "start", "stop", "restart", "distrust", "undo", "down"),
 }
 # Each state is made anew after a command that changed something, so these are asked where they mean something.
 IN_A_GDK = {"gdk on", "gdk off"}
+WITHOUT_TLS = {"insecure on", "insecure off"}
 # A second one has something to do by their very meaning.
 NEVER_IDLE = {"restart", "cert renew", "cert renew tls", "undo", "user remove"}
 
@@ -153,6 +158,18 @@ class Case:
         self.run("up", "--yes")
         os.environ["DOCKER_HOST"] = "unix:///run/nowhere.sock"
 
+    def plain(self) -> None:
+        """Running without TLS, which the engine refuses."""
+        self.clean()
+        text = (self.root / "gdk.yml").read_text()
+        (self.root / "gdk.yml").write_text(text.replace("self_signed: true", "self_signed: false"))
+        self.run("up", "--yes")
+
+    def listed(self) -> None:
+        """The same, in the engine's list."""
+        self.plain()
+        self.run("insecure", "on", "--yes")
+
     def image_missing(self) -> None:
         self.clean()
         self.write("docker")
@@ -201,10 +218,14 @@ def main() -> None:
         case.other_root_on_the_port,
         case.engine_gone,
         case.image_missing,
+        case.plain,
+        case.listed,
     ]
     for state in states:
         for name in ONLY.get(state.__name__, tuple(COMMANDS)):
             if name in IN_A_GDK and state.__name__ not in {"running", "driven"}:
+                continue
+            if name in WITHOUT_TLS and state.__name__ not in {"before_set_up", "running", "plain", "listed"}:
                 continue
             print(json.dumps(case.check(state, name)), flush=True)
     case.clean()

@@ -1,0 +1,188 @@
+"""insecure on|off as a person sees it, on engines as they tell of themselves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from gdkreg.cli import session
+from gdkreg.cli.app import build
+from gdkreg.engines import detect, insecure
+from gdkreg.engines.detect import Endpoint, Engine, Kind
+from gdkreg.host import daemons
+from gdkreg.host.daemons import Daemon
+from tests.fakes import FakeHost
+
+ROOT = Path("/home/dev/gdk")
+NAME = "registry.test:5000"
+CONFIG = Path("/etc/docker/daemon.json")
+GDK_YML = """\
+registry:
+  enabled: true
+  host: registry.test
+  listen_address: ADDRESS
+  self_signed: TLS
+  auth_enabled: false
+"""
+
+
+class Docker:
+    """An engine that reads its list from the file as dockerd does: `obeys` at each signal, or not at all."""
+
+    def __init__(self, host: FakeHost) -> None:
+        self.host, self.listed, self.obeys = host, list[str](), True
+        self.more: dict[str, Any] = {}
+
+    def call(self, method: str, path: str, **_: Any) -> Any:
+        indexes = {name: {"Name": name, "Secure": False} for name in self.listed}
+        return {"RegistryConfig": {"IndexConfigs": indexes, "InsecureRegistryCIDRs": ["127.0.0.0/8"]}, **self.more}
+
+    def signal(self) -> None:
+        said = json.loads(self.host.files.get(CONFIG, b"{}"))
+        if self.obeys and "insecure-registries" in said:  # a key that is gone changes nothing
+            self.listed = said["insecure-registries"]
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeHost:
+    host = FakeHost(home="/home/dev", env={"GDKREG_ROOT": str(ROOT)})
+    host.put("/etc/hosts", "127.0.0.1 localhost\n")
+    host.put("/etc/docker/key.json", "{}")
+    monkeypatch.setattr(session, "Machine", lambda: host)
+    monkeypatch.setattr(insecure, "_TAKEN_WITHIN", 0.0)
+    return host
+
+
+def engine(monkeypatch: pytest.MonkeyPatch, fake: FakeHost, kind: Kind = "docker", *argv: str) -> Docker:
+    found = Docker(fake)
+    at = Endpoint("unix:///run/docker.sock", "default socket")
+    monkeypatch.setattr(detect, "find", lambda _: (Engine(kind, at, "20.10.24"), found if kind != "none" else None))
+    monkeypatch.setattr(daemons, "behind", lambda _: 7)
+    monkeypatch.setattr(daemons, "look", {7: Daemon(7, 0, ("dockerd", *argv))}.get)
+    run = fake.run
+
+    def signalled(words: Any, **options: Any) -> Any:
+        if tuple(words) == ("kill", "-s", "HUP", "7"):
+            found.signal()
+        return run(words, **options)
+
+    monkeypatch.setattr(fake, "run", signalled)
+    return found
+
+
+def gdkreg(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(build(), list(arguments))
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+def set_up(fake: FakeHost, *, tls: bool = False, address: str = "172.16.123.1") -> None:
+    fake.put(ROOT / "gdk.yml", GDK_YML.replace("ADDRESS", address).replace("TLS", str(tls).lower()))
+    gdkreg("reconfigure", "--yes")
+
+
+def test_on_and_off(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = engine(monkeypatch, fake)
+    set_up(fake)
+    fake.put(CONFIG, '{"mtu": 1400}')
+    before = dict(fake.files)
+    told = json.loads(gdkreg("insecure", "on", "--dry-run", "--json").output)
+    assert [item["action"] for item in told["actions"]] == ["WriteFile", "reload", "WriteFile"]
+    assert "insecure-registries" in told["actions"][0]["diff"]
+    assert fake.files == before
+    found = json.loads(gdkreg("insecure", "on", "--json").output)
+    assert (found["authority"], found["insecure"], docker.listed) == (NAME, True, [NAME])
+    assert gdkreg("insecure", "on").output == "Nothing to do: the engine takes the registry as it is.\n"
+    assert "taken without TLS, whoever answers there" in gdkreg("status").output
+    text = gdkreg("insecure", "off").output
+    assert "an empty list first" in text
+    assert "engine reloaded" in text
+    assert (fake.files[CONFIG], docker.listed) == (b'{"mtu": 1400}', [])
+    gdkreg("undo")
+    assert docker.listed == [NAME]
+    gdkreg("down", "--yes")
+    assert (fake.files[CONFIG], docker.listed) == (b'{"mtu": 1400}', [])
+
+
+def test_an_engine_that_does_not_take_it_is_rolled_back(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine(monkeypatch, fake).obeys = False
+    set_up(fake)
+    fake.put(CONFIG, '{"mtu": 1400}')
+    text = gdkreg("insecure", "on", code=1).output
+    assert "did not take the new list" in text
+    assert "the engine's file is as it was" in text
+    assert fake.files[CONFIG] == b'{"mtu": 1400}'
+    assert "taken without" not in gdkreg("status").output
+
+
+def test_with_tls_it_is_refused(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine(monkeypatch, fake)
+    set_up(fake, tls=True)
+    text = gdkreg("insecure", "on", code=1).output
+    assert "gdkreg trust-docker-registry" in text
+    assert CONFIG not in fake.files
+
+
+def test_on_this_machine_it_is_not_needed(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine(monkeypatch, fake)
+    set_up(fake, address="127.0.0.1")
+    assert "engines ask no TLS of 127.0.0.0/8" in gdkreg("insecure", "on").output
+    assert CONFIG not in fake.files
+
+
+def test_tls_later_takes_it_back(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = engine(monkeypatch, fake)
+    set_up(fake)
+    gdkreg("insecure", "on")
+    assert docker.listed == [NAME]
+    set_up(fake, tls=True)
+    assert (docker.listed, CONFIG in fake.files) == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        ("desktop", "Settings → Docker Engine"),
+        ("colima", "colima start --edit"),
+        ("orbstack", "~/.orbstack/config/docker.json"),
+        ("rancher", "rdctl shell"),
+        ("machine", "docker-machine ssh"),
+        ("remote", "on that machine"),
+        ("none", "start the engine"),
+    ],
+)
+def test_where_a_person_does_it(fake: FakeHost, monkeypatch: pytest.MonkeyPatch, kind: Kind, hint: str) -> None:
+    docker = engine(monkeypatch, fake, kind)
+    set_up(fake)
+    before = dict(fake.files)
+    assert hint in gdkreg("insecure", "on", code=1).output
+    assert fake.files == before, "nothing is written that is not read"
+    docker.listed = [NAME]
+    if kind != "none":
+        assert "but not by gdkreg" in gdkreg("insecure", "off").output
+
+
+def test_flags_of_the_engine(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine(monkeypatch, fake, "docker", "--insecure-registry", "a:1")
+    set_up(fake)
+    text = gdkreg("insecure", "on", code=1).output
+    assert "would not start again" in text
+    assert CONFIG not in fake.files
+
+
+def test_the_containerd_store_ignores_the_list(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = engine(monkeypatch, fake)
+    docker.more = {"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]}
+    set_up(fake)
+    assert "docker/cli#6748" in gdkreg("insecure", "on").output
+
+
+def test_before_the_first_reconfigure(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine(monkeypatch, fake)
+    fake.put(ROOT / "gdk.yml", GDK_YML.replace("ADDRESS", "172.16.123.1").replace("TLS", "false"))
+    assert "not set up yet" in gdkreg("insecure", "on", code=1).output
+    assert "Nothing to do" in gdkreg("insecure", "off").output
