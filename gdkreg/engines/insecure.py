@@ -50,10 +50,10 @@ class Seen(msgspec.Struct, frozen=True):
 
     def takes(self, authority: str, address: str) -> bool:
         """Whether it takes the registry without TLS as it is now."""
-        return authority in (self.listed or ()) or any(_covers(cidr, address) for cidr in self.cidrs)
+        return authority in (self.listed or ()) or any(covers(cidr, address) for cidr in self.cidrs)
 
 
-def _covers(cidr: str, address: str) -> bool:
+def covers(cidr: str, address: str) -> bool:
     try:
         return ipaddress.ip_address(address) in ipaddress.ip_network(cidr, strict=False)
     except ValueError:

@@ -68,7 +68,7 @@ def hint(engine: Engine) -> str:
         leave = "unset DOCKER_HOST DOCKER_MACHINE_NAME DOCKER_CERT_PATH DOCKER_TLS_VERIFY"
         return f"docker-machine keeps trust and addresses in its VM; leave it with: {leave}"
     if engine.kind == "remote":
-        return f"the engine at {engine.endpoint.url} is on another machine; its /etc/docker/certs.d is not written"
+        return f"the engine at {engine.endpoint.shown} is on another machine; its /etc/docker/certs.d is not written"
     if engine.kind == "none":
         return "no engine answers, so no engine's own folder is written; run gdkreg trust-docker-registry again once one does"
     return ""

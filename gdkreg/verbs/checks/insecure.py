@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Any
 
 from gdkreg.config.values import is_loopback
+from gdkreg.engines.insecure import covers, lists
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import HostReader
 from gdkreg.verbs.checks.seen import Finding, Seen, text_of
 
-_LOOPBACK = ipaddress.IPv4Network("127.0.0.0/8")  # every engine has it in its list
+_LOOPBACK = "127.0.0.0/8"  # every engine has it in its list
 _STORE = "io.containerd.snapshotter.v1"
 
 
@@ -39,20 +39,11 @@ _ON, _TLS = "gdkreg insecure on", "gdkreg config set registry.self_signed true"
 
 def entry_of(seen: Seen) -> str:
     """What in the engine's list covers this registry, as the engine itself tells it; its own 127.0.0.0/8 does not count."""
-    listed: Any = seen.info.get("RegistryConfig") or {}
-    name = seen.settings.authority
-    index = (listed.get("IndexConfigs") or {}).get(name)
-    if isinstance(index, dict) and index.get("Secure") is False:
+    names, networks = lists(seen.info)
+    name, address = seen.settings.authority, seen.settings.address
+    if name in names:
         return name
-    address = ipaddress.IPv4Address(seen.settings.address)
-    for text in listed.get("InsecureRegistryCIDRs") or []:
-        try:
-            network = ipaddress.ip_network(str(text), strict=False)
-        except ValueError:
-            continue
-        if network != _LOOPBACK and address in network:
-            return str(text)
-    return ""
+    return next((network for network in networks if network != _LOOPBACK and covers(network, address)), "")
 
 
 def _ignores_it(info: dict[str, Any]) -> bool:
