@@ -226,4 +226,6 @@ def by_hand(engine: Engine, platform: Platform, authority: str) -> str:
     if platform.system == "darwin" and engine.kind.startswith("podman"):
         table = f'[[registry]]\\nlocation = "{authority}"\\ninsecure = true\\n'
         return f"printf '{table}' | podman machine ssh sudo tee /etc/containers/registries.conf.d/gdkreg.conf"
+    if platform.system == "darwin" and engine.kind in {"docker", "rootless"}:
+        return f"add {line} to /etc/docker/daemon.json in the engine's VM, then restart the engine there"
     return ways.get(engine.kind, "")
