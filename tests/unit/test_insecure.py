@@ -336,7 +336,7 @@ def without() -> dict[str, Any]:
 
 def test_reload(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     api: Any = AnApi(without(), INFO)
-    assert engines.reload(api, SEEN, fake, takes=NAME, gives_up=()) == ""
+    assert engines.reload(api, SEEN, fake, takes=NAME, gives_up=()) == f"it takes {NAME}"
     assert fake.ran == [(HUP, "")]
     quick(monkeypatch)
     with pytest.raises(NotTakenError, match="did not take"):
