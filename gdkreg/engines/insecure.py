@@ -154,7 +154,7 @@ class NotTakenError(GdkregError):
 
 
 def reload(api: Api | None, seen: Seen, host: Host, *, takes: str, gives_up: tuple[str, ...]) -> str:
-    """Have the engine read its file again and see that it did; a word on what it does not give up.
+    """Have the engine read its file again and see that it did; a word on what came of it.
 
     Raises `NotTakenError` where it does not take what it is to take. The containers go on running.
     """
@@ -171,7 +171,7 @@ def reload(api: Api | None, seen: Seen, host: Host, *, takes: str, gives_up: tup
     if done.code != 0 and takes:
         raise NotTakenError("the engine cannot be told to read its file again", why=(done.err or done.out).strip())
     if _until(lambda: _is_as_wanted(api, takes, gives_up, podman=seen.podman)):
-        return ""
+        return f"it takes {takes}" if takes else f"it asks TLS of {', '.join(gives_up)} again"
     if not takes:
         return stays
     why = f"{_TAKEN_WITHIN:.0f} seconds after {' '.join(seen.reload)} it does not list {takes}"
@@ -226,4 +226,6 @@ def by_hand(engine: Engine, platform: Platform, authority: str) -> str:
     if platform.system == "darwin" and engine.kind.startswith("podman"):
         table = f'[[registry]]\\nlocation = "{authority}"\\ninsecure = true\\n'
         return f"printf '{table}' | podman machine ssh sudo tee /etc/containers/registries.conf.d/gdkreg.conf"
+    if platform.system == "darwin" and engine.kind in {"docker", "rootless"}:
+        return f"add {line} to /etc/docker/daemon.json in the engine's VM, then restart the engine there"
     return ways.get(engine.kind, "")

@@ -48,7 +48,7 @@ def on(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Out
         error.why = f"{error.why}; the engine's file is as it was".removeprefix("; ")
         raise
     found.data |= outcome.data
-    found.notes += _warnings(root)
+    found.notes += _warnings(root, settings, done=not dry_run)
     return found
 
 
@@ -97,8 +97,12 @@ def _roll_back(root: Root, settings: Settings, listener: Listener) -> None:
     Work(root, "insecure on", listener).carry_out(plan, present=False)
 
 
-def _warnings(root: Root) -> list[str]:
-    return [_STORE + _TLS] if root.insecure_list()[1].containerd else []
+def _warnings(root: Root, settings: Settings, *, done: bool) -> list[str]:
+    seen = root.insecure_list()[1]
+    notes = [_STORE + _TLS] if seen.containerd else []
+    if done and seen.answers and not seen.takes(settings.authority, settings.address):
+        notes.append(f"! the engine does not take {settings.authority} yet: it reads its files when it is restarted")
+    return notes
 
 
 def off(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Outcome:

@@ -151,7 +151,7 @@ def trust_hints(root: Root) -> list[str]:
         return [f"! {text}" for text in notes if text]
     if is_loopback(root.settings.address):
         return []
-    if any(item.name == "insecure" for item in root.inventory().all()):
+    if root.insecure_list()[1].takes(root.settings.authority, root.settings.address):
         return []
     return [f"! without TLS the engine refuses {root.settings.authority}: gdkreg insecure on"]
 

@@ -174,6 +174,25 @@ def test_flags_of_the_engine(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) ->
     assert CONFIG not in fake.files
 
 
+def test_what_up_says(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gdkreg.verbs.machine import trust_hints
+    from gdkreg.verbs.root import Root
+
+    docker = engine(monkeypatch, fake)
+    set_up(fake)
+    assert trust_hints(Root(ROOT, fake)) == [f"! without TLS the engine refuses {NAME}: gdkreg insecure on"]
+    docker.listed = [NAME]
+    assert trust_hints(Root(ROOT, fake)) == []
+
+
+def test_a_service_of_podmans_that_is_not_found(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine(monkeypatch, fake, "podman")
+    fake.put("/etc/containers/policy.json", "{}")
+    monkeypatch.setattr(daemons, "behind", lambda _: 0)
+    set_up(fake)
+    assert "when it is restarted" in gdkreg("insecure", "on").output
+
+
 def test_the_containerd_store_ignores_the_list(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     docker = engine(monkeypatch, fake)
     docker.more = {"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]}

@@ -279,6 +279,15 @@ def test_other_engines_have_no_file_of_ours(fake: FakeHost, monkeypatch: pytest.
         assert hint in engines.by_hand(engine("podman"), platform, NAME)
         assert bool(hint) == bool(engines.by_hand(engine("podman"), platform, NAME))
     assert engines.by_hand(engine(), fake.platform, NAME) == ""
+    assert "in the engine's VM" in engines.by_hand(engine(), Platform("darwin", 501, 20, Path("/Users/dev"), {}), NAME)
+
+
+def test_on_a_mac_no_process_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine lives in a VM there, whatever it calls itself."""
+    mac = FakeHost(system="darwin", uid=501, home="/Users/dev")
+    seen = look(mac, monkeypatch, {7: Daemon(7, 0, ("dockerd",))}, 7)
+    assert (seen.config, seen.reload, seen.listed) == (None, (), (NAME,))
+    assert engines.podman_folder(engine("podman"), mac.platform) is None
 
 
 def test_the_containerd_store(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,7 +336,7 @@ def without() -> dict[str, Any]:
 
 def test_reload(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     api: Any = AnApi(without(), INFO)
-    assert engines.reload(api, SEEN, fake, takes=NAME, gives_up=()) == ""
+    assert engines.reload(api, SEEN, fake, takes=NAME, gives_up=()) == f"it takes {NAME}"
     assert fake.ran == [(HUP, "")]
     quick(monkeypatch)
     with pytest.raises(NotTakenError, match="did not take"):
