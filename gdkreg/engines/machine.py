@@ -113,11 +113,14 @@ def refuse_unshared(host: HostReader, folder: Path) -> None:
     done = host.query(["docker-machine", "ssh", machine, f"test -e {shlex.quote(str(folder))}"])
     if done.code in {0, 127}:
         return
-    shares = "/Users" if host.platform.system == "darwin" else "/home, below another name: /hosthome"
+    said = [line for line in done.err.strip().splitlines() if line != "exit status 1"]  # which is what `test` says
+    if said:
+        raise GdkregError(f"docker-machine {machine} cannot be asked", why=said[-1], fix=f"docker-machine start {machine}")
+    shares = "/Users" if host.platform.system == "darwin" else "/home, as /hosthome"
     raise GdkregError(
         f"docker-machine {machine} does not see {folder}",
-        why=(done.err.strip().splitlines() or [f"VirtualBox shares {shares}, and the container mounts files of this folder"])[-1],
-        fix=f"put this root below a folder that the VM shares under the same path, or leave the VM: {leave()}",
+        why=f"the container mounts files of this folder, and VirtualBox shares {shares} alone",
+        fix=f"put the root where the VM sees it under the same path, or leave the VM: {leave()}",
     )
 
 

@@ -15,15 +15,8 @@ from gdkreg.plan import state
 from gdkreg.resources.registry_config import CONFIG
 from gdkreg.services import place
 from gdkreg.services.engine import refuse_engine
+from gdkreg.services.image import command, health, is_program
 from gdkreg.services.launch import LABEL_DIGEST, LABEL_ID, LABEL_ROOT, Launch
-
-_SECOND = 1_000_000_000  # the API counts in nanoseconds
-# Runs inside the container with what its image has; 401 is an answer too.
-_HEALTH = (
-    "u={scheme}://{authority}/v2/; "
-    "if command -v curl >/dev/null; then curl -sk -o /dev/null $u; "
-    "else wget -S -q -O /dev/null --no-check-certificate $u 2>&1 | grep -q 'HTTP/1.1 [24]'; fi"
-)
 
 
 class ContainerRuntime:
@@ -91,7 +84,7 @@ class ContainerRuntime:
         if found is None or found["State"] != "running":
             return ""
         entry = (self.image().get("Config", {}).get("Entrypoint") or [""])[-1]
-        program = entry if _is_program(entry) else "registry"
+        program = entry if is_program(entry) else "registry"
         try:
             _, said = self._api.sdk.containers.get(found["Id"]).exec_run([program, "--version"])
         except DockerException as error:
@@ -190,12 +183,12 @@ class ContainerRuntime:
         inside = f"{launch.inside_port}/tcp"
         body: dict[str, Any] = {
             "Image": str(image["Id"]),
-            "Cmd": _command(image),
+            "Cmd": command(image),
             "User": self._user(),
             "Labels": {LABEL_ROOT: str(launch.root), LABEL_ID: launch.id, LABEL_DIGEST: self.wanted()},
             "Env": [f"{key}={value}" for key, value in launch.environment.items()],
             "ExposedPorts": {inside: {}},
-            "Healthcheck": self._health() if healthy else {"Test": ["NONE"]},
+            "Healthcheck": health(launch) if healthy else {"Test": ["NONE"]},
             "HostConfig": {
                 "Binds": [f"{mount.source}:{mount.target}:{'ro' if mount.read_only else 'rw'}" for mount in launch.mounts],
                 "PortBindings": {inside: [{"HostIp": launch.address, "HostPort": str(launch.port)}]},
@@ -206,12 +199,6 @@ class ContainerRuntime:
         }
         created = self._api.call("POST", "/containers/create", query={"name": launch.name}, body=body)
         return str(created["Id"])
-
-    def _health(self) -> dict[str, Any]:
-        """GitLab's image checks by plain HTTP and reads unhealthy with TLS on; this check fits what we wrote."""
-        scheme = "https" if self._launch.certificate else "http"
-        test = _HEALTH.format(scheme=scheme, authority=f"127.0.0.1:{self._launch.inside_port}")
-        return {"Test": ["CMD-SHELL", test], "Interval": 30 * _SECOND, "Timeout": 5 * _SECOND, "StartPeriod": 5 * _SECOND}
 
     def _note(self, image: dict[str, Any]) -> str:
         return f"shell-{str(image['Id']).rpartition(':')[2][:12]}"
@@ -241,7 +228,7 @@ class ContainerRuntime:
         if found is None:
             raise GdkregError("the registry's container is not there", fix="gdkreg start registry")
         entry = self.image().get("Config", {}).get("Entrypoint") or [""]
-        program = entry[-1] if _is_program(entry[-1]) else "registry"
+        program = entry[-1] if is_program(entry[-1]) else "registry"
         try:
             api = self._api.sdk.api
             made = api.exec_create(found["Id"], [program, "garbage-collect", *options, str(CONFIG)])
@@ -318,18 +305,3 @@ class ContainerRuntime:
             if mounted or (published and LABEL_ROOT in labels):
                 return str(item["Names"][0]).lstrip("/"), str(labels.get(LABEL_ROOT, ""))
         return "", ""
-
-
-def _command(image: dict[str, Any]) -> list[str] | None:
-    """What to pass so that each image reads our file: upstream 2 and 3 take it as an argument, GitLab's reads it anyway."""
-    entry = image.get("Config", {}).get("Entrypoint") or []
-    if not entry:
-        return None
-    if _is_program(entry[-1]):
-        return ["serve", str(CONFIG)]
-    return [str(CONFIG)]
-
-
-def _is_program(entry: str) -> bool:
-    """Whether an image's entry point is the registry itself, and no script before it."""
-    return entry.rpartition("/")[2] in {"registry", "docker-registry"}

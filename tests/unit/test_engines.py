@@ -222,6 +222,12 @@ def test_what_keeps_a_vm_from_serving() -> None:
     assert refused(text, host, "machine") == ""
     host.answers[SSH] = Completed(1, "", "exit status 1\n")
     assert f"docker-machine default does not see {ROOT}" in refused(text, host, "machine")
+    assert "VirtualBox shares /Users alone" in refused(text, host, "machine")
+    linux = FakeHost(env=INSIDE)
+    linux.answers = dict(host.answers)
+    assert "VirtualBox shares /home, as /hosthome alone" in refused(text, linux, "machine")
+    host.answers[SSH] = Completed(1, "", 'Error: Cannot run SSH command: Host "default" is not running\n')
+    assert "docker-machine default cannot be asked" in refused(text, host, "machine")
     host.answers[IP] = Completed(0, "192.168.99.101\n")
     assert "docker-machine default is at 192.168.99.101 now" in refused(text, host, "machine")
     host.answers[IP] = Completed(1, "", "Host is not running\n")
