@@ -8,9 +8,7 @@ from typing import Literal
 import msgspec
 
 from gdkreg.config import values
-from gdkreg.config.schema import AutoDevops, Registry, Runner
-
-TUNNEL_DOMAIN = "qa-tunnel.gitlab.info"
+from gdkreg.config.schema import TUNNEL_DOMAIN, AutoDevops, Registry, Runner
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,12 +61,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def realm(self) -> str:
         """Where a client gets its token: GitLab's /jwt/auth, or the stand-in's."""
         if self.issuer == "local":
-            return f"{self.scheme}://{self.host}:{self.auth_port}/jwt/auth"
+            # The tunnel's name is another machine's, and nobody's password goes there.
+            host = self.address if self.auto_devops.enabled else self.host
+            return f"{self.scheme}://{host}:{self.auth_port}/jwt/auth"
         return f"{self.gitlab_url}/jwt/auth"
 
     def names(self) -> dict[str, str]:
         """Host names of this GDK with their addresses; tunnel names and addresses need no entry."""
         pairs = {self.hostname: self.listen_address, self.host: self.address}
+        if self.auto_devops.enabled and self.registry.external_port != self.registry.port:
+            del pairs[self.host]  # what answers to that name and port is the tunnel's far end, for this machine too
         return {
             name: self.address if address == "0.0.0.0" else address
             for name, address in pairs.items()

@@ -79,7 +79,9 @@ def _services(root: Root) -> list[Standing]:
     found = []
     for name, state in standing.states(root).items():
         note = standing.note_of(name, state)
-        found.append(Standing(name, [msgspec.structs.replace(note, level="error") if note.level == "off" else note]))
+        found.append(
+            Standing(name, [msgspec.structs.replace(note, level="error") if note.level == "off" and name != "tunnel" else note])
+        )
     return found
 
 
