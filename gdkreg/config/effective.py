@@ -37,6 +37,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.registry.host or self.hostname
 
     @property
+    def near_host(self) -> str:
+        """What this machine calls the registry without a detour: what answers to a tunnel's name and port is the far end."""
+        tunnelled = self.auto_devops.enabled and self.registry.external_port != self.registry.port
+        return self.address if tunnelled else self.host
+
+    @property
     def address(self) -> str:
         return self.registry.listen_address or self.listen_address
 
@@ -61,16 +67,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def realm(self) -> str:
         """Where a client gets its token: GitLab's /jwt/auth, or the stand-in's."""
         if self.issuer == "local":
-            # The tunnel's name is another machine's, and nobody's password goes there.
-            host = self.address if self.auto_devops.enabled else self.host
-            return f"{self.scheme}://{host}:{self.auth_port}/jwt/auth"
+            # Never by a tunnel's name: that is another machine's, and nobody's password goes there.
+            return f"{self.scheme}://{self.near_host}:{self.auth_port}/jwt/auth"
         return f"{self.gitlab_url}/jwt/auth"
 
     def names(self) -> dict[str, str]:
         """Host names of this GDK with their addresses; tunnel names and addresses need no entry."""
-        pairs = {self.hostname: self.listen_address, self.host: self.address}
-        if self.auto_devops.enabled and self.registry.external_port != self.registry.port:
-            del pairs[self.host]  # what answers to that name and port is the tunnel's far end, for this machine too
+        pairs = {self.hostname: self.listen_address, self.near_host: self.address}
         return {
             name: self.address if address == "0.0.0.0" else address
             for name, address in pairs.items()

@@ -14,12 +14,10 @@ def render(settings: Settings) -> str:
     values = {
         "AUTHORITY": settings.authority,
         "REPOSITORY": "custom-docker-image",
-        "REGISTRY": f"{settings.scheme}://{settings.host}:{settings.registry.port}",
+        "REGISTRY": f"{settings.scheme}://{settings.near_host}:{settings.registry.port}",
         "CA": shlex.quote(str(settings.root / "registry_host.crt")),
         "REALM": shlex.quote(settings.realm),
         "TRUST": '--cacert "$CA" ' if tls else "",
         "GDKREG": f"gdkreg --root {root}",
     }
-    if settings.auto_devops.enabled:  # what is called by the tunnel's name is reached here, too
-        values["REGISTRY"] = f"{settings.scheme}://{settings.address}:{settings.registry.port}"
     return template.fill("export/curl.sh", values, standing.words(settings) | ({"tls"} if tls else set()))

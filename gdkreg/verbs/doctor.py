@@ -60,7 +60,7 @@ def _name(root: Root) -> list[Note]:
     """Whether the registry's name leads to its address, as every program of this machine sees it."""
     import socket
 
-    name, wanted = root.settings.host, root.settings.address
+    name, wanted = root.settings.near_host, root.settings.address
     if is_ipv4(name):
         return [Note("ok", f"{name} is an address")]
     try:

@@ -97,6 +97,19 @@ class Far:
             assert time.monotonic() < deadline, self.run("ss", "-ltn")
             time.sleep(0.1)
 
+    def hold(self, port: int) -> subprocess.Popen[str]:
+        """Somebody has a port there; `release` ends it."""
+        both = f"socket.create_server(('::', {port}), family=socket.AF_INET6, dualstack_ipv6=True)"
+        listen = f"import socket, time; held = {both}; time.sleep(600)"
+        holder = self.box.popen(*self.inside("python3", "-c", listen))
+        self.wait_for(port)
+        return holder
+
+    def release(self, holder: subprocess.Popen[str], port: int) -> None:
+        self.run("sh", "-c", f"ss -Hltnp 'sport = :{port}' | grep -o 'pid=[0-9]*' | cut -d= -f2 | xargs kill")
+        holder.wait()
+        self.wait_for(port, gone=True)
+
     def cut(self) -> None:
         """The line between the two machines is dead, and neither is told."""
         self._ok("ip", "link", "set", "near0", "down")
@@ -106,8 +119,8 @@ class Far:
 
 
 def sshs(box: Box) -> list[int]:
-    """The ssh clients in the box, as its processes are numbered inside."""
-    return [int(word) for word in box.run("pgrep", "-x", "ssh").out.split()]
+    """The ssh clients in the box, as its processes are numbered inside; nobody there takes corpses away."""
+    return [int(word) for word in box.run("pgrep", "-r", "D,R,S", "-x", "ssh").out.split()]
 
 
 def kill(box: Box, pid: int, how: signal.Signals = signal.SIGKILL) -> None:

@@ -81,8 +81,8 @@ def _taken(case: _Case) -> Failure:
     port = far_port(case.settings)
     return case.failure(
         f"port {port} of {case.settings.auto_devops.tunnel.host} cannot be had",
-        f"wait, or take another one: gdkreg config set auto_devops.registry.port {port + 1}; gdkreg reconfigure",
-        why="an earlier tunnel of yours has it until its end is noticed there, or somebody else, or that sshd forwards none",
+        f"gdk stop tunnel_registry if GDK's own runs; else wait, or take another one: gdkreg config set auto_devops.registry.port {port + 1}; gdkreg reconfigure",
+        why="GDK's own tunnel has it, or an earlier one until its end is noticed there, or somebody else; or that sshd forwards none",
     )
 
 

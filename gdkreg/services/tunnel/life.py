@@ -187,11 +187,11 @@ class Tunnel:
         while True:
             now, spent = self._told(), time.monotonic() - began
             if now is not None and now.state == "connected":
-                return told.sentence(now)
+                return f"and {told.sentence(now)}"
             failed = now is not None and now.state == "failed"
             hopes = now is None or now.state == "connecting" or now.kind == "taken"
             if patient and not failed and spent > SHORT:
-                return f"not connected yet: {now.what if now else 'no answer'}; it goes on trying"
+                return f"but is not connected yet: {now.what if now else 'no answer'}; it goes on trying"
             if now is not None and (failed or (not patient and (not hopes or spent > HOLD) and now.state == "waiting")):
                 raise GdkregError(now.what, why=now.why, fix=now.fix)
             if (how := self._daemon.died()) or spent > PATIENCE:

@@ -27,6 +27,7 @@ from gdkreg.services.tunnel.told import Told
 FIRST, LONGEST = 1.0, 60.0  # seconds between two tries; each is twice the one before, for as long as it takes
 _HELD = 30.0  # seconds after which a connection counts as one that held
 _LOOK = 5.0  # seconds between two looks whether the registry still asks for tokens
+_PROOF, _HOPE = 300.0, 60.0  # seconds between two looks from outside, where it was reached and where it was not
 _OPEN = Failure(
     "open",
     "the registry lets everybody in, so it is not published any more",
@@ -67,7 +68,7 @@ class Keeper:
             return _OPEN
         ssh = Tethered(self._argv, os.environ)
         said: deque[str] = deque(maxlen=200)
-        listens, look = False, 0.0
+        listens, look, proof = False, 0.0, 0.0
         try:
             while (code := ssh.ended()) is None:
                 for line in ssh.lines(0.5):
@@ -76,16 +77,18 @@ class Keeper:
                 if listens and time.monotonic() >= look:
                     if reach.asks_for_tokens(self._settings) is False:
                         return _OPEN
-                    if not look:
-                        self._connected()
+                    if time.monotonic() >= proof:
+                        proof = time.monotonic() + (_PROOF if self._connected() else _HOPE)
                     look = time.monotonic() + _LOOK
             return failures.of(said, code, self._settings, self._key, str(command.known_hosts(self._settings, self._host)))
         finally:
             ssh.end()
 
-    def _connected(self) -> None:
+    def _connected(self) -> bool:
+        """Whether somebody outside reaches it."""
         found = reach.prove(self._settings)
         self._say(Told(os.getpid(), "connected", url=found.url, why=found.why, fix=found.fix))
+        return bool(found.url)
 
     def _tell(self, state: Literal["waiting", "failed"], failure: Failure) -> None:
         self._say(Told(os.getpid(), state, kind=failure.kind, what=failure.what, why=failure.why, fix=failure.fix))
