@@ -10,7 +10,7 @@ from gdkreg.config.effective import Settings
 from gdkreg.errors import DamagedError, GdkregError
 from gdkreg.host.base import Host, HostReader
 from gdkreg.plan import roots
-from gdkreg.plan.actions import Control, Step
+from gdkreg.plan.actions import Control, Leave, Step
 from gdkreg.plan.journal import Journal
 from gdkreg.resources import published
 from gdkreg.services import place, ready, storage
@@ -86,8 +86,13 @@ class Services:
             steps[:0] = self.stop(["tunnel"], self.tunnel.refused)
         for name in NAMES:
             if name in names:
-                steps += [Step(name, control) for control in self._start(name, alone=list(names) == [name])]
-        if "registry" in names and self._supervised and not self._is_up and all(step.resource == "auth" for step in steps):
+                steps += [Step(name, action) for action in self._start(name, alone=list(names) == [name])]
+        if (
+            "registry" in names
+            and self._supervised
+            and not self._is_up
+            and not any(step.resource == "registry" for step in steps)
+        ):
             steps.append(self.watch())
         return steps
 
@@ -113,9 +118,9 @@ class Services:
         verb: Literal["recreate", "start"] = "recreate" if runs else "start"
         return [Control(service="auth", verb=verb, reason=reason, before="running" if runs else "stopped", after="running")]
 
-    def _start(self, name: Name, *, alone: bool) -> list[Control]:
+    def _start(self, name: Name, *, alone: bool) -> Sequence[Control | Leave]:
         if name == "tunnel":
-            return self.tunnel.controls(alone=alone)
+            return self.tunnel.actions(alone=alone)
         return self._start_auth() if name == "auth" else self._start_registry()
 
     def _start_registry(self) -> list[Control]:
@@ -222,9 +227,11 @@ class Services:
     def restart(self, names: Sequence[Name]) -> list[Step]:
         """Raises `GdkregError` where it could not be started again; then it is not stopped either."""
         steps = self.start(names)
-        started = {step.action.service for step in steps if isinstance(step.action, Control)}
+        planned = {step.resource for step in steps}
         for name in NAMES:
-            if name in names and name not in started:
+            if name in names and name not in planned:
+                if name == "tunnel":
+                    self.tunnel.check()
                 verb: Literal["recreate", "resume"] = "resume" if name == "tunnel" and len(names) > 1 else "recreate"
                 control = Control(service=name, verb=verb, reason="asked for", before="running", after="running")
                 steps.append(Step(name, control))

@@ -61,6 +61,8 @@ def _run(root: Root, command: str, name: Name | None, listener: Listener, *, dry
     outcome = work.carry_out(plan, dry_run=dry_run, check=followers)
     if dry_run and any(item.step.resource == published.NAME for item in outcome.items):
         outcome.notes += publishing.told(settings)
+    if name == "tunnel" or any(item.step.resource == "tunnel" and item.status == "done" for item in outcome.items):
+        outcome.notes += [] if dry_run else root.services(settings).tunnel.notes()
     outcome.looked_up = lambda: {"services": _states(root, settings)}
     if left := root.unapplied():
         outcome.notes.append(f"gdk.yml has changes that are not applied ({', '.join(left[:3])}): gdkreg reconfigure")

@@ -24,6 +24,42 @@ mkdir -p /run/sshd
 """
 
 
+_FRONT = """
+import socket, ssl, sys, threading
+
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1], sys.argv[2])
+
+
+def pump(source, target):
+    try:
+        while block := source.recv(65536):
+            target.sendall(block)
+    except OSError:
+        pass
+    for end in (source, target):
+        try:
+            end.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+def serve(plain):
+    try:
+        outside = context.wrap_socket(plain, server_side=True)
+        inside = socket.create_connection(("127.0.0.1", int(sys.argv[3])))
+    except OSError:
+        return
+    threading.Thread(target=pump, args=(outside, inside), daemon=True).start()
+    pump(inside, outside)
+
+
+with socket.create_server(("0.0.0.0", 443)) as door:
+    while True:
+        threading.Thread(target=serve, args=(door.accept()[0],), daemon=True).start()
+"""
+
+
 class Far:
     """`sshd` runs with one setting of GatewayPorts; `known` has its host key, and `key` is taken there."""
 
@@ -109,6 +145,18 @@ class Far:
         self.run("sh", "-c", f"ss -Hltnp 'sport = :{port}' | grep -o 'pid=[0-9]*' | cut -d= -f2 | xargs kill")
         holder.wait()
         self.wait_for(port, gone=True)
+
+    def front(self, name: str) -> tuple[subprocess.Popen[str], Path]:
+        """A front that ends TLS and leads to the registry's port, as the QA tunnel's; and the certificate to trust."""
+        certificate, key = self.folder / "front.crt", self.folder / "front.key"
+        made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
+        self._ok(*made, "-addext", f"subjectAltName=DNS:{name}", "-keyout", str(key), "-out", str(certificate))
+        (self.folder / "front.py").write_text(_FRONT)
+        self.box.hosts.write_bytes(self.box.hosts.read_bytes() + f"{ADDRESS}\t{name}\n".encode())
+        words = ["python3", str(self.folder / "front.py"), str(certificate), str(key), str(REGISTRY_PORT)]
+        started = self.box.popen(*self.inside(*words))
+        self.wait_for(443)
+        return started, certificate
 
     def cut(self) -> None:
         """The line between the two machines is dead, and neither is told."""

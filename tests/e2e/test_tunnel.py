@@ -165,13 +165,47 @@ def test_a_far_end_that_listens_for_itself_alone_is_told(down: tuple[Box, Far]) 
         far.up(setting)
         result = box.ok("start", "tunnel", "--yes")
         assert far.listeners(REGISTRY_PORT) == listens
-        assert ("listens for itself alone (GatewayPorts no)" in result.out) == (setting == "no")
+        assert ("! connected, but nobody outside reaches it. far.test listens for itself alone" in result.out) == (
+            setting == "no"
+        )
+        assert ("GatewayPorts clientspecified in its sshd_config" in result.out) == (setting == "no"), "and what helps"
         assert (f"{PUBLIC} is public" in result.out) == (setting == "yes")
         assert (tunnel(box)["verdict"] == "ready") == (setting == "yes")
         box.ok("stop", "tunnel")
         far.wait_for(REGISTRY_PORT, gone=True)
     far.down()
     far.up()
+
+
+def test_a_front_with_tls_of_its_own(down: tuple[Box, Far]) -> None:
+    """As the QA tunnel's: its sshd may listen for itself alone, and the public name leads to the front."""
+    box, far = down
+    far.down()
+    far.up("no")
+    front, certificate = far.front("images.far.test")
+    trust = {"SSL_CERT_FILE": str(certificate)}
+    try:
+        box.configure(GDK_YML.replace("registry:\n", "registry:\n  host: images.far.test\n", 1))
+        box.ok("reconfigure", "--yes")
+        assert "images.far.test" not in box.hosts.read_text().partition(">>>")[2], "the name is the far machine's"
+        box.ok("start")
+        done = box.gdkreg("start", "tunnel", "--yes", env=trust)
+        assert "https://images.far.test/v2/ is public\n" in done.out
+        token = box.ok("token", "repository:group/front:pull,push").out.strip()
+        target = "docker://images.far.test/group/front:1"
+        pushed = ("skopeo", "copy", "-q", "--dest-registry-token", token, f"dir:{image(box.folder / 'fronted')}", target)
+        assert (copied := far.run(*pushed, **trust)).code == 0, copied
+        assert box.ok("tags", "group/front").out.split() == ["1"]
+        box.ok("stop", "tunnel")
+        far.wait_for(REGISTRY_PORT, gone=True)
+    finally:
+        far.run("sh", "-c", "kill $(pgrep -f front.py)")
+        front.wait()
+        far.down()
+        far.up()
+        box.configure(GDK_YML)
+        box.ok("reconfigure", "--yes")
+        box.ok("start")
 
 
 def test_an_open_registry_is_never_published(up: tuple[Box, Far]) -> None:
@@ -237,7 +271,9 @@ def test_it_outlasts_whoever_has_the_port(down: tuple[Box, Far]) -> None:
     assert error["what"] == f"port {REGISTRY_PORT} of far.test cannot be had"
     assert sshs(box) == []
     before = len(log(box))
-    assert "but is not connected yet" in box.ok("start").out, "by itself it is waited for"
+    found = box.ok("start").out
+    assert "tunnel started but is not connected yet" in found, "where nobody asked for it by name it is waited for"
+    assert f"! port {REGISTRY_PORT} of far.test cannot be had" in found
     time.sleep(5)
     until(box, True, "cannot be had")
     assert len(log(box)) == before + 1, "one line, however often it tried"
@@ -330,6 +366,9 @@ def test_a_host_key_that_is_not_known(down: tuple[Box, Far]) -> None:
         shown = far.run("ssh-keygen", "-lf", str(far.folder / "host_key.pub")).out.split()[1]
         assert error["what"] == "the host key of [far.test]:2222 is not known"
         assert shown in error["why"]
+        rest = json.loads(box.gdkreg("start", "--json").out)
+        assert [(item["action"], item["target"], item["status"]) for item in rest["actions"]] == [("Leave", "tunnel", "left")]
+        assert rest["services"]["registry"]["running"] is True, "the registry does not wait for it"
         assert box.run("sh", "-c", error["fix"].partition("then: ")[2]).code == 0
         box.ok("start", "tunnel", "--yes")
         box.ok("stop", "tunnel")

@@ -50,7 +50,7 @@ class _Case(msgspec.Struct, frozen=True):
         return far_place(self.settings)
 
     def failure(self, what: str, fix: str, *, why: str = "", lasting: bool = False) -> Failure:
-        return Failure(self.kind, what, why or self.said, fix, lasting)
+        return Failure(self.kind, what, why or self.said.rstrip("."), fix, lasting)
 
 
 def _denied(case: _Case) -> Failure:
@@ -78,11 +78,14 @@ def _changed(case: _Case) -> Failure:
 
 
 def _taken(case: _Case) -> Failure:
-    port = far_port(case.settings)
+    port, others = (
+        far_port(case.settings),
+        "GDK's own tunnel, one of before whose end was not noticed there yet, or somebody else",
+    )
     return case.failure(
         f"port {port} of {case.settings.auto_devops.tunnel.host} cannot be had",
-        f"gdk stop tunnel_registry if GDK's own runs; else wait, or take another one: gdkreg config set auto_devops.registry.port {port + 1}; gdkreg reconfigure",
-        why="GDK's own tunnel has it, or an earlier one until its end is noticed there, or somebody else; or that sshd forwards none",
+        f"gdk stop tunnel_registry, or gdkreg config set auto_devops.registry.port {port + 1}; gdkreg reconfigure",
+        why=f"{others} has it; or that sshd forwards no ports",
     )
 
 

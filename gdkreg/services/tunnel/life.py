@@ -19,7 +19,7 @@ from gdkreg.config.effective import Settings
 from gdkreg.errors import DamagedError, GdkregError
 from gdkreg.host.base import Host, HostReader
 from gdkreg.host.environment import of_a_service
-from gdkreg.plan.actions import Control
+from gdkreg.plan.actions import Control, Leave, left
 from gdkreg.services.daemon import Daemon
 from gdkreg.services.registry import State
 from gdkreg.services.tunnel import command, reach, told
@@ -136,16 +136,22 @@ class Tunnel:
 
     # its life
 
-    def controls(self, *, alone: bool) -> list[Control]:
-        """What starting it does; where it is not `alone`, the rest goes on without a far side that is away.
+    def actions(self, *, alone: bool) -> list[Control | Leave]:
+        """What starting it does. Where it is not `alone`, the registry is not to wait for it: what would keep it from starting
+        leaves it out, and a far side that is away is waited for later.
 
-        Raises `GdkregError` for all that would keep it from starting.
+        Raises `GdkregError` for all that would keep it from starting alone.
         """
-        self.check()
-        if self.is_current():
+        if not self.refused and self.is_current():
             return []
-        if alone:
-            self.check_registry()
+        try:
+            self.check()
+            if alone:
+                self.check_registry()
+        except GdkregError as error:
+            if alone:
+                raise
+            return [left(error, "tunnel")]
         runs = self.runs
         verb: Literal["recreate", "start", "resume"] = "resume" if not alone else "recreate" if runs else "start"
         before = "running" if runs else "stopped"
@@ -187,11 +193,11 @@ class Tunnel:
         while True:
             now, spent = self._told(), time.monotonic() - began
             if now is not None and now.state == "connected":
-                return f"and {told.sentence(now)}"
+                return f"and {now.url} is public" if now.url else "and connected, but nobody outside reaches it"
             failed = now is not None and now.state == "failed"
             hopes = now is None or now.state == "connecting" or now.kind == "taken"
             if patient and not failed and spent > SHORT:
-                return f"but is not connected yet: {now.what if now else 'no answer'}; it goes on trying"
+                return "but is not connected yet"
             if now is not None and (failed or (not patient and (not hopes or spent > HOLD) and now.state == "waiting")):
                 raise GdkregError(now.what, why=now.why, fix=now.fix)
             if (how := self._daemon.died()) or spent > PATIENCE:
@@ -221,11 +227,19 @@ class Tunnel:
             return State(False, "process", why, self.way)
         verdict, url = "no answer", self.way
         if now is not None and now.state == "connected":
-            verdict, url = ("ready", now.url) if now.url else (told.sentence(now), self.way)
+            verdict, url = ("ready", now.url) if now.url else (f"connected, and {now.why.partition('; ')[0]}", self.way)
         elif now is not None:
             verdict = f"{now.what}: {now.why}" if now.what else now.state
         since = f", since {now.since}" if now is not None and now.state == "connected" else ""
         return State(True, "process", self._daemon.describe() + since, url, verdict, digest == self._digest())
+
+    def notes(self) -> list[str]:
+        """What is not as it should be while it runs, and what helps."""
+        now = self._told() if self.runs else None
+        if now is None or not (now.what or now.why):
+            return []
+        sentence = f"{now.what}: {now.why}; it goes on trying" if now.what else told.sentence(now)
+        return [f"! {sentence}" + (f"\n    {now.fix}" if now.fix else "")]
 
     def lines(self, count: int | None, *, follow: bool, since: float | None) -> Iterator[str]:
         return self._daemon.lines(count, follow=follow, since=since)

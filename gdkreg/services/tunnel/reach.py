@@ -44,9 +44,9 @@ def prove(settings: Settings) -> Reach:
     bound = found.why == "nothing listens there"
     why = f"{public}: {named.why}; {direct}: {found.why}"
     if not bound:
-        return Reach(why=why, fix=f"see the firewall of {far}")
+        return Reach(why=why, fix=f"see the firewall of {far}, and where {settings.host} leads")
     return Reach(
-        why=f"{far} listens for itself alone (GatewayPorts no). {why}",
+        why=f"{far} listens for itself alone (GatewayPorts no); {why}",
         fix=f"GatewayPorts clientspecified in its sshd_config, or a front there that leads to port {port}",
     )
 

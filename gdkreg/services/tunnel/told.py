@@ -34,7 +34,7 @@ def sentence(now: Told) -> str:
     if now.state != "connected":
         return f"{now.what}: {now.why}; {'given up' if now.state == 'failed' else 'tried again'}"
     if not now.url:
-        return f"connected, but nobody outside reaches it: {now.why}"
+        return f"connected, but nobody outside reaches it. {now.why}"
     return f"{now.url} is public" + (f", but {now.why}" if now.why else "")
 
 
