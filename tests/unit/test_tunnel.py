@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from gdkreg.cli.session import Terminal
 from gdkreg.config.effective import Settings
 from gdkreg.config.settings import load
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import Completed
 from gdkreg.host.tether import Tethered
+from gdkreg.plan.outcome import Silent
 from gdkreg.resources.published import Published, is_agreed
 from gdkreg.resources.tunnel_ports import TunnelPorts
 from gdkreg.services.tunnel import command, failures
@@ -167,6 +169,24 @@ def test_another_way_out_is_asked_for_anew(fake: FakeHost) -> None:
         GDK_YML.replace("20001", "20002"),
     ):
         assert not is_agreed(settings(fake, text), fake), text
+
+
+def test_who_is_asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    asked: list[object] = []
+
+    def confirm(*_: object, **options: object) -> bool:
+        asked.append(options["default"])
+        return len(asked) == 2
+
+    monkeypatch.setattr("typer.confirm", confirm)
+    assert not Silent().publish(["what"]), "a program has to say so"
+    assert Terminal(yes=True).publish(["what"])
+    assert not Terminal().publish(["what"]), "nobody is there"
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert [Terminal().publish(["what"]), Terminal().publish(["what"])] == [False, True]
+    assert asked == [False, False], "whoever only presses Enter says no"
+    assert capsys.readouterr().out.count("what") == 2
 
 
 def refusal(fake: FakeHost, text: str = GDK_YML) -> GdkregError:

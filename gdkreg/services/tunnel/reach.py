@@ -39,8 +39,11 @@ def prove(settings: Settings) -> Reach:
     far, port = settings.auto_devops.tunnel.host, far_port(settings)
     direct = f"{settings.scheme}://{far}:{port}/v2/"
     found = _ask(settings.scheme, far, port, settings)
+    if found.ours and settings.authority == f"{far}:{port}":
+        return Reach(direct)
     if found.ours:
-        return Reach(direct, f"not by its own name, {public}: {named.why}")
+        fix = f"a front with TLS for {settings.host} there, or registry.host {far} and registry.external_port {port} in gdk.yml"
+        return Reach(direct, f"not by its own name, {public}: {named.why}", fix)
     bound = found.why == "nothing listens there"
     why = f"{public}: {named.why}; {direct}: {found.why}"
     if not bound:
