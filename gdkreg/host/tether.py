@@ -23,6 +23,7 @@ wait "$program"; code=$?
 kill "$reader" 2>/dev/null
 exit "$code"
 """
+_LINE = 1 << 16  # bytes of a line without an end that are kept
 _PATIENCE = 3.0  # seconds in which a program that was told to end does
 
 
@@ -58,7 +59,8 @@ class Tethered:
         except BlockingIOError:
             return []
         self._open = bool(block)
-        *whole, self._rest = (self._rest + (block or b"\n")).split(b"\n")
+        *whole, rest = (self._rest + (block or b"\n")).split(b"\n")
+        self._rest = rest[-_LINE:]
         return [line.decode(errors="replace").rstrip("\r") for line in whole if line.strip()]
 
     def ended(self) -> int | None:

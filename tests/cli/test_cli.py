@@ -217,7 +217,7 @@ def test_the_command_line_is_named_for_what_it_says(fake: FakeHost) -> None:
         ("registry.port", "abc", "registry.port: expected a whole number, got text"),
         ("registry.host", "", "registry.host: '' is not a host name"),
         ("registry.config.log.x", ".inf", "registry.config.log.x: inf is not a number"),
-        ("auto_devops.tunnel.user", "-x", "auto_devops.tunnel.user: '-x' is not a user's name"),
+        ("auto_devops.tunnel.user", "a b", "auto_devops.tunnel.user: 'a b' is not a user's name"),
         ("registry.auth_port", "5000", "registry.auth_port: 5000 is the registry's own port"),
     ]:
         text = gdkreg("config", "set", key, value, code=2).output

@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from gdkreg.host.tether import Tethered
 from gdkreg.plan.outcome import Silent
 from gdkreg.resources.published import Published, is_agreed
 from gdkreg.resources.tunnel_ports import TunnelPorts
-from gdkreg.services.tunnel import command, failures
+from gdkreg.services.tunnel import command, failures, reach
 from gdkreg.services.tunnel.life import Tunnel
 from tests.fakes import FakeHost
 from tests.unit import helpers
@@ -155,6 +157,15 @@ def test_what_ssh_said(fake: FakeHost, said: str, kind: str, lasting: bool) -> N
     assert found.fix
 
 
+def test_what_the_far_side_says_is_one_harmless_line(fake: FakeHost) -> None:
+    """Its banner comes on stderr, too."""
+    said = '\x1b]0;title\x07 " level=info msg="fine ' + "x" * 5000
+    found = failures.of([said], 255, settings(fake), "/k", "/known")
+    assert found.why.isprintable()
+    assert '"' not in found.why
+    assert len(found.why) <= 300
+
+
 # agreed to, and what keeps it from starting
 
 
@@ -270,3 +281,43 @@ def test_it_ends_when_it_is_told_and_tells_how_it_ended() -> None:
         said += spoken.lines(0.2)
     spoken.end()
     assert (said, code) == (["one", "two"], 7)
+
+
+# whether it is reached: real sockets, with whatever answers there
+
+
+@pytest.mark.parametrize(
+    ("answer", "url", "why"),
+    [
+        (b"401", "direct", ""),
+        (b"200", "", "/v2/ answered 200"),
+        (b"another", "", "another registry answers"),
+        (b"page", "", "not as a registry"),
+        (b"nothing", "", "nothing listens there"),
+    ],
+)
+def test_it_has_to_be_this_registry_that_answers(fake: FakeHost, answer: bytes, url: str, why: str) -> None:
+    """A port of this machine stands for the far one; its public name leads nowhere."""
+    with socket.create_server(("127.0.0.1", 0)) as far:
+        port = far.getsockname()[1]
+        text = f"auto_devops: {{enabled: true, registry: {{port: {port}}}, tunnel: {{host: 127.0.0.1}}}}\n"
+        found = settings(fake, text + "registry: {host: no.invalid}")
+        realm = found.realm if answer == b"401" else "https://other/jwt/auth"
+        said = b"" if answer == b"page" else b"Docker-Distribution-Api-Version: registry/2.0\r\n"
+        said += b"" if answer == b"200" else f'WWW-Authenticate: Bearer realm="{realm}"\r\n'.encode()
+        status = b"200 OK" if answer in {b"200", b"page"} else b"401 Unauthorized"
+
+        def serve() -> None:
+            with far.accept()[0] as visitor:
+                visitor.recv(4096)
+                visitor.sendall(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n" + said + b"\r\n")
+
+        if answer == b"nothing":
+            far.close()
+        else:
+            threading.Thread(target=serve, daemon=True).start()
+        reached = reach.prove(found)
+    assert reached.url == (f"http://127.0.0.1:{port}/v2/" if url else "")
+    assert why in reached.why
+    assert ("GatewayPorts" in reached.why) == (answer == b"nothing")
+    assert reached.fix

@@ -10,6 +10,7 @@ import msgspec
 
 from gdkreg.config.effective import Settings
 from gdkreg.services.tunnel.command import far_name, far_place, far_port
+from gdkreg.services.tunnel.told import one_line
 
 Kind = Literal["denied", "unknown host", "changed host", "taken", "away", "lost", "key", "ended", "open"]
 LISTENS = re.compile(r"remote forward success for: listen")
@@ -31,8 +32,8 @@ def of(said: Sequence[str], code: int, settings: Settings, key: str, known_hosts
     text = "\n".join(told)
     for kind, pattern, make in _RULES:
         if found := re.search(pattern, text):
-            return make(_Case(kind, found[0].strip(), settings, key, known_hosts))
-    why = told[-1].strip() if told else f"exit code {code}, without a word"
+            return make(_Case(kind, one_line(found[0]), settings, key, known_hosts))
+    why = one_line(told[-1]) if told else f"exit code {code}, without a word"
     return _Case("ended", why, settings, key, known_hosts).failure("ssh ended", "gdkreg tail tunnel --no-follow")
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.client
 import ssl
+import threading
 
 import msgspec
 
 from gdkreg.config.effective import Settings
 from gdkreg.services.ready import first_certificate
 from gdkreg.services.tunnel.command import far_port, inner
+from gdkreg.services.tunnel.told import one_line
 
 _PATIENCE = 5.0  # seconds for each question
 
@@ -28,6 +30,18 @@ class Reach(msgspec.Struct, frozen=True):
     url: str = ""
     why: str = ""
     fix: str = ""
+
+
+class Asking:
+    """The proof while other things go on: what answers out there may take its time. `found` is there once it is done."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.found: Reach | None = None
+        self._settings = settings
+        threading.Thread(target=self._ask, daemon=True).start()
+
+    def _ask(self) -> None:
+        self.found = prove(self._settings)
 
 
 def prove(settings: Settings) -> Reach:
@@ -79,7 +93,7 @@ def _ask(scheme: str, host: str, port: int, settings: Settings, *, public: bool 
     except TimeoutError:
         return Answer(why=f"no answer within {_PATIENCE:g} s")
     except (OSError, ValueError, http.client.HTTPException) as error:
-        return Answer(why=getattr(error, "strerror", None) or str(error) or type(error).__name__)
+        return Answer(why=one_line(getattr(error, "strerror", None) or str(error) or type(error).__name__))
     finally:
         connection.close()
 

@@ -22,6 +22,7 @@ from gdkreg.host.tether import Tethered
 from gdkreg.resources import applied
 from gdkreg.services.tunnel import command, failures, reach, told
 from gdkreg.services.tunnel.failures import Failure
+from gdkreg.services.tunnel.reach import Asking
 from gdkreg.services.tunnel.told import Told
 
 FIRST, LONGEST = 1.0, 60.0  # seconds between two tries; each is twice the one before, for as long as it takes
@@ -47,6 +48,8 @@ class Keeper:
         self._argv = command.argv(program, settings, host)
         self._key = str(command.key(settings, host) or "")
         self._last = Told(os.getpid(), "connecting")
+        self._asking: Asking | None = None
+        self._due = 0.0  # when the next proof is
 
     def run(self) -> int:
         """Until it is stopped, or nothing but a person helps."""
@@ -68,27 +71,31 @@ class Keeper:
             return _OPEN
         ssh = Tethered(self._argv, os.environ)
         said: deque[str] = deque(maxlen=200)
-        listens, look, proof = False, 0.0, 0.0
+        listens, look = False, time.monotonic() + _LOOK
         try:
             while (code := ssh.ended()) is None:
-                for line in ssh.lines(0.5):
+                for line in ssh.lines(0.2):
                     listens = listens or bool(failures.LISTENS.search(line))
                     said.append(line)
-                if listens and time.monotonic() >= look:
+                if listens:
+                    self._prove()
+                if time.monotonic() >= look:
+                    look = time.monotonic() + _LOOK
                     if reach.asks_for_tokens(self._settings) is False:
                         return _OPEN
-                    if time.monotonic() >= proof:
-                        proof = time.monotonic() + (_PROOF if self._connected() else _HOPE)
-                    look = time.monotonic() + _LOOK
             return failures.of(said, code, self._settings, self._key, str(command.known_hosts(self._settings, self._host)))
         finally:
             ssh.end()
+            self._asking, self._due = None, 0.0
 
-    def _connected(self) -> bool:
-        """Whether somebody outside reaches it."""
-        found = reach.prove(self._settings)
-        self._say(Told(os.getpid(), "connected", url=found.url, why=found.why, fix=found.fix))
-        return bool(found.url)
+    def _prove(self) -> None:
+        """Ask from outside, from time to time; what came of it is told once it is there."""
+        if self._asking is None and time.monotonic() >= self._due:
+            self._asking = Asking(self._settings)
+        found = self._asking.found if self._asking is not None else None
+        if found is not None:
+            self._asking, self._due = None, time.monotonic() + (_PROOF if found.url else _HOPE)
+            self._say(Told(os.getpid(), "connected", url=found.url, why=found.why, fix=found.fix))
 
     def _tell(self, state: Literal["waiting", "failed"], failure: Failure) -> None:
         self._say(Told(os.getpid(), state, kind=failure.kind, what=failure.what, why=failure.why, fix=failure.fix))

@@ -13,6 +13,7 @@ from gdkreg.plan import state
 from gdkreg.plan.state import FOLDER
 
 _NAME = "tunnel.state"
+_LONGEST = 300  # characters
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -27,6 +28,11 @@ class Told(msgspec.Struct, frozen=True):
     what: str = ""
     why: str = ""
     fix: str = ""
+
+
+def one_line(said: str) -> str:
+    """What another machine said, as a log and a terminal can take it."""
+    return "".join(char if char.isprintable() and char != '"' else "?" for char in said.strip())[:_LONGEST]
 
 
 def sentence(now: Told) -> str:
