@@ -14,6 +14,7 @@ _LONGEST = [
     "verify",
     "trace",
     "bad_days",
+    "tunnel",
     "ways_back",
     "strangers",
     "fresh",

@@ -255,7 +255,7 @@ def gone(seconds: str) -> bool:
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
 def test_it_ends_with_us_however_we_end(how: signal.Signals) -> None:
-    seconds = f"{5000 + os.getpid() % 1000}.{int(how)}"
+    seconds = f"{100 + os.getpid() % 100}.{int(how)}"
     keeper = subprocess.Popen([sys.executable, "-c", _KEEPER, seconds], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert keeper.stdout is not None
     assert keeper.stdout.readline() == b"up\n"
@@ -269,7 +269,7 @@ def test_it_ends_with_us_however_we_end(how: signal.Signals) -> None:
 
 
 def test_it_ends_when_it_is_told_and_tells_how_it_ended() -> None:
-    seconds = f"{6000 + os.getpid() % 1000}"
+    seconds = f"{300 + os.getpid() % 100}"
     held = Tethered(["/bin/sleep", seconds], os.environ)
     assert held.ended() is None
     held.end()
