@@ -15,6 +15,7 @@ _LONGEST = [
     "verify",
     "trace",
     "bad_days",
+    "tunnel",
     "ways_back",
     "strangers",
     "fresh",

@@ -15,8 +15,8 @@ from gdkreg.errors import ConfigError
 from gdkreg.report import out
 
 Service = Annotated[
-    Literal["registry", "auth"] | None,
-    typer.Argument(help="registry or auth; without it, every enabled one.", show_default=False),
+    Literal["registry", "auth", "tunnel"] | None,
+    typer.Argument(help="registry, auth or tunnel; without it, every enabled one.", show_default=False),
 ]
 
 
@@ -29,6 +29,8 @@ def start(
     again: Annotated[bool, typer.Option("--again", hidden=True, help="What ran last: for registry.persist at boot.")] = False,
 ) -> None:
     """Start the registry (and the token issuer) and wait until it answers; what changed since is started anew.
+
+    The tunnel publishes the registry (auto_devops in gdk.yml): that is asked first, and from then on it is started with the rest.
 
     Example: gdkreg start registry
     """
@@ -77,7 +79,7 @@ def tail(
         str | None, typer.Option("--since", help="Only lines from 30s, 5m, 2h or 1d ago on.", show_default=False)
     ] = None,
 ) -> None:
-    """Follow the log of the registry, or of auth.
+    """Follow the log of the registry, of auth or of the tunnel.
 
     Example: gdkreg tail registry --since 5m --no-follow
     """
@@ -85,7 +87,7 @@ def tail(
     moment = time.time() - _seconds(since) if since else None
     root = session.open_root(root_dir)
     services = root.services(root.set_up())
-    source = services.auth if service == "auth" else services.registry
+    source = services.auth if service == "auth" else services.tunnel if service == "tunnel" else services.registry
     try:
         for text in source.lines(None if since else lines, follow=follow, since=moment):
             out.raw(text)

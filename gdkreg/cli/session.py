@@ -126,6 +126,15 @@ class Terminal:
         self._shown = True
         return typer.confirm("Go on?", default=True)
 
+    def publish(self, told: Sequence[str]) -> bool:
+        if self._yes:
+            return True
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            return False
+        for row in told:
+            out.line(row)
+        return typer.confirm("Publish it?", default=False)
+
     def doing(self, step: Step) -> None:
         out.passing(f"  {work.text_of(step)} …")
 

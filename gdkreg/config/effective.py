@@ -8,9 +8,7 @@ from typing import Literal
 import msgspec
 
 from gdkreg.config import values
-from gdkreg.config.schema import AutoDevops, Registry, Runner
-
-TUNNEL_DOMAIN = "qa-tunnel.gitlab.info"
+from gdkreg.config.schema import TUNNEL_DOMAIN, AutoDevops, Registry, Runner
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +38,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.registry.host or self.hostname
 
     @property
+    def near_host(self) -> str:
+        """What this machine calls the registry without a detour: what answers to a tunnel's name and port is the far end."""
+        tunnelled = self.auto_devops.enabled and self.registry.external_port != self.registry.port
+        return self.address if tunnelled else self.host
+
+    @property
     def address(self) -> str:
         return self.registry.listen_address or self.listen_address
 
@@ -64,12 +68,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def realm(self) -> str:
         """Where a client gets its token: GitLab's /jwt/auth, or the stand-in's."""
         if self.issuer == "local":
-            return f"{self.scheme}://{self.host}:{self.auth_port}/jwt/auth"
+            # Never by a tunnel's name: that is another machine's, and nobody's password goes there.
+            return f"{self.scheme}://{self.near_host}:{self.auth_port}/jwt/auth"
         return f"{self.gitlab_url}/jwt/auth"
 
     def names(self) -> dict[str, str]:
         """Host names of this GDK with their addresses; tunnel names and addresses need no entry."""
-        pairs = {self.hostname: self.listen_address, self.host: self.address}
+        pairs = {self.hostname: self.listen_address, self.near_host: self.address}
         return {
             name: self.address if address == "0.0.0.0" else address
             for name, address in pairs.items()

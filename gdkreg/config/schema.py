@@ -11,8 +11,9 @@ import msgspec
 from msgspec import Meta
 
 # What a text has to be; the rules are in `values.py`.
-Kind = Literal["host", "ipv4", "image", "id", "path", "url_path", "text", "account", "age", "pattern"]
+Kind = Literal["host", "ipv4", "image", "id", "path", "url_path", "text", "account", "age", "pattern", "login"]
 Port = Annotated[int, Meta(ge=1, le=65535)]
+TUNNEL_DOMAIN = "qa-tunnel.gitlab.info"
 DEFAULT_IMAGE = "registry.gitlab.com/gitlab-org/build/cng/gitlab-container-registry:v3.88.0-gitlab"
 
 
@@ -72,7 +73,7 @@ class Registry(Block, frozen=True, kw_only=True):
         Port | None, _doc("The port in image references where a tunnel or proxy stands before it.", derived="port")
     ] = None
     tunnel_host: Annotated[str | None, _doc("Where the tunnel finds the registry.", kind="host", derived="listen_address")] = None
-    tunnel_port: Annotated[Port, _doc("The port at which the tunnel finds the registry.")] = 5000
+    tunnel_port: Annotated[Port | None, _doc("The port at which the tunnel finds the registry.", derived="port")] = None
     image: Annotated[str, _doc("The image to run; the file registry_image beside gdk.yml fills in.", kind="image")] = (
         DEFAULT_IMAGE
     )
@@ -151,7 +152,33 @@ class Runner(OpenBlock, frozen=True, kw_only=True):
 
 
 class TunnelEnd(OpenBlock, frozen=True, kw_only=True):
-    port: Annotated[Port | None, _doc("The port at the tunnel's far end.", derived="as GDK chose it")] = None
+    port: Annotated[
+        Port | None,
+        _doc(
+            "The port at the tunnel's far end.",
+            derived="by chance from 20000 to 24999, then kept; of the registry 5000 more",
+        ),
+    ] = None
+
+
+class Tunnel(Block, frozen=True, kw_only=True):
+    """The far end of gdkreg start tunnel."""
+
+    host: Annotated[str, _doc("The machine whose sshd publishes the registry.", kind="host", ours=True)] = TUNNEL_DOMAIN
+    port: Annotated[Port, _doc("The port of its sshd.", ours=True)] = 22
+    user: Annotated[str | None, _doc("Who logs in there.", kind="login", derived="your name here", ours=True)] = None
+    key: Annotated[
+        str | None,
+        _doc(
+            "The private key to log in with; one with a passphrase has to be in your agent.",
+            kind="path",
+            derived="~/.ssh/id_ed25519, else id_ecdsa or id_rsa",
+            ours=True,
+        ),
+    ] = None
+    known_hosts: Annotated[
+        str, _doc("The file with the host key of that machine; no other key is ever taken.", kind="path", ours=True)
+    ] = "~/.ssh/known_hosts"
 
 
 class AutoDevops(OpenBlock, frozen=True, kw_only=True):
@@ -159,6 +186,7 @@ class AutoDevops(OpenBlock, frozen=True, kw_only=True):
     listen_address: Annotated[str, _doc("Where services listen for the tunnel.", kind="text")] = "0.0.0.0"
     gitlab: Annotated[TunnelEnd, _doc("GitLab's end of the tunnel.")] = TunnelEnd()
     registry: Annotated[TunnelEnd, _doc("The registry's end of the tunnel: gitlab.port + 5000.")] = TunnelEnd()
+    tunnel: Annotated[Tunnel, _doc("The far end of gdkreg start tunnel.", ours=True)] = Tunnel()
 
 
 class GdkYml(OpenBlock, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ import msgspec
 
 from gdkreg.config import checks
 from gdkreg.config.convert import convert
-from gdkreg.config.effective import TUNNEL_DOMAIN, Settings
-from gdkreg.config.schema import AutoDevops, GdkYml, Registry
+from gdkreg.config.effective import Settings
+from gdkreg.config.schema import TUNNEL_DOMAIN, AutoDevops, GdkYml, Registry
 from gdkreg.config.source import KeyPath, Source, parse
 from gdkreg.errors import ConfigError
 from gdkreg.host.base import HostReader
@@ -52,7 +52,21 @@ def find_root(start: Path, host: HostReader, given: Path | None = None, *, sign:
 def load(root: Path, host: HostReader) -> Settings:
     """Read gdk.yml and the files beside it. Raises `ConfigError` with file, line and key."""
     path = root / "gdk.yml"
-    return resolve(root, *filled(parse(path, host.read(path) or b""), host))
+    return resolve(root, *filled(parse(path, host.read(path) or b""), host), far_port=lambda: far_port(root, host))
+
+
+def far_port(root: Path, host: HostReader) -> int:
+    """GitLab's port at the tunnel's far end, as long as none is kept: by chance for each root and machine, as many developers
+    share that end, and the same for the dry run and the run."""
+    import hashlib
+
+    said = [
+        str(root),
+        str(host.platform.home),
+        os.uname().nodename,
+        (host.read(Path("/etc/machine-id")) or b"").decode("utf-8", "replace"),
+    ]
+    return 20000 + int.from_bytes(hashlib.sha256("\0".join(said).encode()).digest()[:8], "big") % 5000
 
 
 def filled(source: Source, host: HostReader) -> tuple[Source, dict[str, str]]:
@@ -100,8 +114,8 @@ def _put(values_: dict[str, Any], key: KeyPath, value: Any) -> None:
     values_.setdefault(key[-1], value)
 
 
-def resolve(root: Path, source: Source, origin: dict[str, str]) -> Settings:
-    """Check the values against the schema and work out what is derived."""
+def resolve(root: Path, source: Source, origin: dict[str, str], far_port: Callable[[], int] = lambda: 20000) -> Settings:
+    """Check the values against the schema and work out what is derived. `far_port` chooses one where the tunnel needs it."""
     given = convert(source)
     checks.check_texts(given, source)
     auto = given.auto_devops
@@ -109,7 +123,7 @@ def resolve(root: Path, source: Source, origin: dict[str, str]) -> Settings:
     _learn(registry.config)
     hostname = hostname or given.listen_address
     if auto.enabled:
-        auto, hostname, registry = _through_tunnel(source, given)
+        auto, hostname, registry = _through_tunnel(source, given, far_port)
         https, port = True, 443
     address = registry.listen_address or given.listen_address
     registry = msgspec.structs.replace(
@@ -118,6 +132,7 @@ def resolve(root: Path, source: Source, origin: dict[str, str]) -> Settings:
         listen_address=address,
         api_host=registry.api_host or hostname,
         tunnel_host=registry.tunnel_host or address,
+        tunnel_port=registry.tunnel_port or registry.port,
         external_port=registry.external_port or registry.port,
         auth_port=registry.auth_port or (5001 if registry.port != 5001 else 5002),
         persist=registry.persist or registry.persist_alias,
@@ -164,17 +179,18 @@ def check(settings: Settings, path: Path) -> None:
     checks.check_settings(settings, source)
 
 
-def _through_tunnel(source: Source, given: GdkYml) -> tuple[AutoDevops, str, Registry]:
+def _through_tunnel(source: Source, given: GdkYml, far_port: Callable[[], int]) -> tuple[AutoDevops, str, Registry]:
     """With auto_devops on, GDK derives names and ports from the tunnel's ports."""
     auto, registry = given.auto_devops, given.registry
-    if auto.gitlab.port is None:
-        raise source.error(
-            ("auto_devops", "gitlab", "port"),
-            "the tunnel is on but has no port",
-            "gdkreg config set auto_devops.gitlab.port 20000",
-        )
-    far = auto.registry.port or auto.gitlab.port + 5000
-    auto = msgspec.structs.replace(auto, registry=msgspec.structs.replace(auto.registry, port=far))
+    near = auto.gitlab.port or far_port()
+    far = auto.registry.port or near + 5000
+    if far > 65535:
+        raise source.error(("auto_devops", "gitlab", "port"), f"the registry's port would be {far}; take at most 60535")
+    auto = msgspec.structs.replace(
+        auto,
+        gitlab=msgspec.structs.replace(auto.gitlab, port=near),
+        registry=msgspec.structs.replace(auto.registry, port=far),
+    )
     tunnelled = msgspec.structs.replace(
         registry,
         enabled=registry.enabled or ("registry", "enabled") not in source.lines,
@@ -182,7 +198,7 @@ def _through_tunnel(source: Source, given: GdkYml) -> tuple[AutoDevops, str, Reg
         external_port=registry.external_port or 443,
         api_host=registry.api_host or registry.listen_address or given.listen_address,
     )
-    return auto, given.hostname or f"{auto.gitlab.port}.{TUNNEL_DOMAIN}", tunnelled
+    return auto, given.hostname or f"{near}.{TUNNEL_DOMAIN}", tunnelled
 
 
 def known_keys() -> list[str]:

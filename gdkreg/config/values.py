@@ -135,6 +135,14 @@ def tag_pattern_problem(text: str) -> str:
     return ""
 
 
+_LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+
+
+def login_problem(text: str) -> str:
+    """Why this is no name of a user of another machine."""
+    return "" if _LOGIN.fullmatch(text) else f"{text!r} is not a user's name"
+
+
 # By the kind that the schema gives a key; where an address may be, and users, is for `settings.py`: it knows the other keys.
 PROBLEMS: dict[str, Callable[[Any], str]] = {
     "host": host_problem,
@@ -146,6 +154,7 @@ PROBLEMS: dict[str, Callable[[Any], str]] = {
     "text": text_problem,
     "age": age_problem,
     "pattern": tag_pattern_problem,
+    "login": login_problem,
 }
 
 

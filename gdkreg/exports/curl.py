@@ -14,12 +14,10 @@ def render(settings: Settings) -> str:
     values = {
         "tls": tls,
         "repository": "custom-docker-image",
-        "registry": f"{settings.scheme}://{settings.host}:{settings.registry.port}",
+        "registry": f"{settings.scheme}://{settings.near_host}:{settings.registry.port}",
         "ca": shlex.quote(str(settings.root / "registry_host.crt")),
         "realm": shlex.quote(settings.realm),
         "trust": '--cacert "$CA" ' if tls else "",
         "gdkreg": f"gdkreg --root {root}",
     }
-    if settings.auto_devops.enabled:  # what is called by the tunnel's name is reached here, too
-        values["registry"] = f"{settings.scheme}://{settings.address}:{settings.registry.port}"
     return template.fill("export/curl.sh.j2", **standing.values(settings), **values)

@@ -90,7 +90,9 @@ class RunCommand(msgspec.Struct, frozen=True, kw_only=True):
     may_fail: bool = False
 
 
-ServiceVerb = Literal["pull", "start", "recreate", "stop", "remove", "prove", "hold", "release", "watch", "let go", "reload"]
+ServiceVerb = Literal[
+    "pull", "start", "resume", "recreate", "stop", "remove", "prove", "hold", "release", "watch", "let go", "reload"
+]
 ImageVerb = Literal["untag", "tag", "collect", "restore", "roll back", "empty", "copy"]
 
 

@@ -104,6 +104,9 @@ class Listener(Protocol):
         """The list as it will be done; False stops it before the first change. `ask`: it touches more than the root, or takes
         something away."""
 
+    def publish(self, told: Sequence[str]) -> bool:
+        """Whether a person agrees to what lets others reach this machine; it is never taken for granted."""
+
     def doing(self, step: Step) -> None: ...
 
     def did(self, item: Item) -> None: ...
@@ -122,13 +125,17 @@ class Listener(Protocol):
 
 
 class Silent:
-    """A `Listener` that agrees and says nothing."""
+    """A `Listener` that agrees to all but publishing, and says nothing."""
 
     def waiting(self) -> None: ...
 
     def agree(self, items: Sequence[Item], *, ask: bool) -> bool:
         del items, ask
         return True
+
+    def publish(self, told: Sequence[str]) -> bool:
+        del told
+        return False
 
     def doing(self, step: Step) -> None: ...
 

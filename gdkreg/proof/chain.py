@@ -58,7 +58,7 @@ class Chain:
         self._client = client
         self._image = make()
         self._tag = self._image.digest[7:19]
-        self._reference = f"{settings.host}:{settings.registry.port}/{_REPOSITORY}:{self._tag}"
+        self._reference = f"{settings.near_host}:{settings.registry.port}/{_REPOSITORY}:{self._tag}"
         self._scope = Scope("repository", _REPOSITORY, ("pull", "push", "delete"))
         self._realm = settings.realm
         self._asks = False  # whether the registry asks for a token
@@ -112,7 +112,7 @@ class Chain:
         return ""
 
     def check_name(self) -> str:
-        name, wanted = self._settings.host, self._settings.address
+        name, wanted = self._settings.near_host, self._settings.address
         if is_ipv4(name):
             return f"{name} is an address"
         try:

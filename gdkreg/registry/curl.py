@@ -16,7 +16,7 @@ def commands(settings: Settings, scopes: list[Scope], token: str, source: TokenS
 
     `source` gives the token that cancels an upload: Distribution wants `delete` for that.
     """
-    base = f"{settings.scheme}://{settings.host}:{settings.registry.port}"
+    base = f"{settings.scheme}://{settings.near_host}:{settings.registry.port}"
     trust = ["--cacert", str(settings.root / "registry_host.crt")] if settings.registry.self_signed else []
     if not scopes:
         return [shlex.join(["curl", *trust, *_bearer(token), f"{base}/v2/"])]

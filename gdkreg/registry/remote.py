@@ -64,7 +64,7 @@ def bare(settings: Settings, mint: TokenSource | None = None, *, user: str = "",
         realm="gdkreg start auth" if settings.issuer == "local" else "start GitLab, which gives out the tokens",
         user=user or ("gdkreg's own token" if mint is not None else ""),
     )
-    return Client(f"{settings.scheme}://{settings.host}:{registry.port}", trust, hints, mint=mint, login=login)
+    return Client(f"{settings.scheme}://{settings.near_host}:{registry.port}", trust, hints, mint=mint, login=login)
 
 
 def _own(settings: Settings, host: Host, user: str, ask: AskPassword | None) -> Client:

@@ -22,6 +22,7 @@ _PAST = {
     "pull": "pulled:",
     "start": "started",
     "recreate": "recreated",
+    "resume": "started",
     "stop": "stopped",
     "remove": "removed",
     "prove": "proven:",

@@ -18,7 +18,7 @@ from gdkreg.plan.journal import Journal
 from gdkreg.plan.ledger import Entry
 from gdkreg.plan.reconcile import Resource
 from gdkreg.plan.state import FOLDER
-from gdkreg.resources import gdk_service, git_exclude, hosts_text, registry_config, units
+from gdkreg.resources import gdk_service, git_exclude, hosts_text, published, registry_config, tunnel_ports, units
 from gdkreg.resources.applied import Applied
 from gdkreg.resources.certificates import Certificate, Jwks
 from gdkreg.resources.container_files import ContainerFiles
@@ -84,6 +84,7 @@ class Inventory:
             *self.runners(),
             *self.checkout(),
             *self.in_gdk(),
+            *self.tunnel_ports(),
             self.schedule(),
             self.applied(),
         )
@@ -104,6 +105,8 @@ class Inventory:
             return self.trusts().trust_choice()
         if entry.resource == "trust_stores":
             return self.trusts().trust_stores()
+        if entry.resource == published.NAME:
+            return self.published()
         return next((item for item in self.all() if item.name == entry.resource), None)
 
     def of_the_issuer(self) -> tuple[Resource, ...]:
@@ -141,6 +144,15 @@ class Inventory:
 
     def applied(self) -> Applied:
         return Applied(self._settings, self._own("applied", f"{FOLDER}/applied.json"))
+
+    def published(self) -> published.Published:
+        return published.Published(self._settings, self._own(published.NAME, f"{FOLDER}/{published.NAME}"))
+
+    def tunnel_ports(self) -> tuple[tunnel_ports.TunnelPorts, ...]:
+        """What a GDK with Auto DevOps has besides."""
+        files = self._own("tunnel_ports", *tunnel_ports.FILES)
+        here = self._settings.auto_devops.enabled or bool(files.ours())
+        return (tunnel_ports.TunnelPorts(self._settings, files),) if here else ()
 
     def loopback(self) -> Loopback:
         settings, journal = self._settings, self._journal

@@ -59,6 +59,8 @@ def build(settings: Settings, secret: str) -> dict[str, Any]:
     }
     if registry.read_only_maintenance_enabled:
         config["storage"]["maintenance"] = {"readonly": {"enabled": True}}
+    if settings.auto_devops.enabled:
+        config["http"]["relativeurls"] = True  # a front that ends TLS may not say so, and a push would be led to http://
     if registry.self_signed:
         config["http"]["tls"] = {"certificate": str(TLS_CERTIFICATE), "key": str(TLS_KEY)}
     if registry.auth_enabled:

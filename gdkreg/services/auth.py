@@ -145,6 +145,8 @@ def choose_issuer(settings: Settings) -> str:
     registry = settings.registry
     if not registry.auth_enabled or registry.token_issuer == "gitlab":
         return "gitlab"
+    if registry.token_issuer == "auto" and settings.auto_devops.enabled:
+        return "gitlab"  # from outside nobody reaches the stand-in
     if registry.token_issuer == "local":
         return "local"
     scheme, _, rest = settings.gitlab_url.partition("://")

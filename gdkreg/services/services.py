@@ -10,8 +10,9 @@ from gdkreg.config.effective import Settings
 from gdkreg.errors import DamagedError, GdkregError
 from gdkreg.host.base import Host, HostReader
 from gdkreg.plan import roots
-from gdkreg.plan.actions import Control, Step
+from gdkreg.plan.actions import Control, Leave, Step
 from gdkreg.plan.journal import Journal
+from gdkreg.resources import published
 from gdkreg.services import place, ready, storage
 from gdkreg.services.refusals import refuse_holder, refuse_rival, refuse_shared_storage
 from gdkreg.services.registry import PORT, Choice, FindEngine, Registry, State
@@ -19,9 +20,10 @@ from gdkreg.services.registry import PORT, Choice, FindEngine, Registry, State
 if TYPE_CHECKING:
     from gdkreg.services.auth import Auth
     from gdkreg.services.supervisor import Supervisor
+    from gdkreg.services.tunnel.life import Tunnel
 
-Name = Literal["registry", "auth"]
-NAMES: tuple[Name, ...] = ("auth", "registry")
+Name = Literal["registry", "auth", "tunnel"]
+NAMES: tuple[Name, ...] = ("auth", "registry", "tunnel")
 
 
 class Services:
@@ -57,10 +59,18 @@ class Services:
 
         return Auth(self.settings, self._host)
 
-    def enabled(self) -> list[Name]:
-        return ["auth", "registry"] if self.auth.wanted else ["registry"]
+    @functools.cached_property
+    def tunnel(self) -> Tunnel:
+        from gdkreg.services.tunnel.life import Tunnel
 
-    def meant(self, name: Name) -> str:
+        return Tunnel(self.settings, self._host)
+
+    def enabled(self) -> list[Name]:
+        """The tunnel once it was agreed to: it publishes this machine."""
+        named: list[Name] = ["auth", "registry"] if self.auth.wanted else ["registry"]
+        return [*named, "tunnel"] if not self.tunnel.refused and published.is_agreed(self.settings, self._host) else named
+
+    def meant(self, name: str) -> str:
         """What was asked of a service last: "running", "stopped", or "" before any start."""
         entries = [entry for entry in self._journal.entries if entry.kind == "service" and entry.target == name]
         return entries[-1].after if entries else ""
@@ -72,10 +82,17 @@ class Services:
         steps: list[Step] = []
         if "auth" not in names and not self.auth.wanted:
             steps += self.stop(["auth"], "it is not wanted any more")
+        if "tunnel" not in names and self._process_runs(self.tunnel) and self.tunnel.refused:
+            steps[:0] = self.stop(["tunnel"], self.tunnel.refused)
         for name in NAMES:
             if name in names:
-                steps += [Step(name, control) for control in (self._start_auth() if name == "auth" else self._start_registry())]
-        if "registry" in names and self._supervised and not self._is_up and all(step.resource == "auth" for step in steps):
+                steps += [Step(name, action) for action in self._start(name, alone=list(names) == [name])]
+        if (
+            "registry" in names
+            and self._supervised
+            and not self._is_up
+            and not any(step.resource == "registry" for step in steps)
+        ):
             steps.append(self.watch())
         return steps
 
@@ -100,6 +117,11 @@ class Services:
         reason = f"it ran with older settings; {self.auth.url}" if runs else self.auth.url
         verb: Literal["recreate", "start"] = "recreate" if runs else "start"
         return [Control(service="auth", verb=verb, reason=reason, before="running" if runs else "stopped", after="running")]
+
+    def _start(self, name: Name, *, alone: bool) -> Sequence[Control | Leave]:
+        if name == "tunnel":
+            return self.tunnel.actions(alone=alone)
+        return self._start_auth() if name == "auth" else self._start_registry()
 
     def _start_registry(self) -> list[Control]:
         choice = self._choice = self.registry.choose()
@@ -132,10 +154,10 @@ class Services:
         except GdkregError:
             return False
 
-    def _auth_runs(self) -> bool:
+    def _process_runs(self, service: Auth | Tunnel) -> bool:
         """A damaged pid file tells nothing; what runs is found otherwise when it is removed."""
         try:
-            return self.auth.runs
+            return service.runs
         except DamagedError:
             return False
 
@@ -201,30 +223,36 @@ class Services:
 
     def runs(self, name: Name) -> bool:
         """Raises `GdkregError` where that cannot be told."""
-        if name == "auth":
-            return self.auth.runs
+        if name != "registry":
+            return self.auth.runs if name == "auth" else self.tunnel.runs
         return any(self.registry.runtime(kind).running() is not None for kind in self.registry.recorded())
 
     def restart(self, names: Sequence[Name]) -> list[Step]:
         """Raises `GdkregError` where it could not be started again; then it is not stopped either."""
         steps = self.start(names)
-        started = {step.action.service for step in steps if isinstance(step.action, Control)}
+        planned = {step.resource for step in steps}
         for name in NAMES:
-            if name in names and name not in started:
-                control = Control(service=name, verb="recreate", reason="asked for", before="running", after="running")
+            if name in names and name not in planned:
+                if name == "tunnel":
+                    self.tunnel.check()
+                verb: Literal["recreate", "resume"] = "resume" if name == "tunnel" and len(names) > 1 else "recreate"
+                control = Control(service=name, verb=verb, reason="asked for", before="running", after="running")
                 steps.append(Step(name, control))
         return steps
 
     def remove(self) -> list[Step]:
         """Everything that is there of them, the images not."""
-        steps = []
+        there: dict[str, bool] = {}
+        if self.tunnel.exists():
+            there["tunnel"] = self._process_runs(self.tunnel)
         if self.registry.left_over():
-            before = "running" if any(self._runs(kind) for kind in self.registry.left_over()) else "stopped"
-            steps.append(Step("registry", Control(service="registry", verb="remove", reason="no longer wanted", before=before)))
+            there["registry"] = any(self._runs(kind) for kind in self.registry.left_over())
         if self.auth.exists():
-            before = "running" if self._auth_runs() else "stopped"
-            steps.append(Step("auth", Control(service="auth", verb="remove", reason="no longer wanted", before=before)))
-        return steps
+            there["auth"] = self._process_runs(self.auth)
+        return [
+            Step(name, Control(service=name, verb="remove", reason="no longer wanted", before="running" if runs else "stopped"))
+            for name, runs in there.items()
+        ]
 
     # doing
 
@@ -232,6 +260,8 @@ class Services:
         """One step of a list of above; a word on what came of it. Raises `GdkregError`."""
         if control.service == "auth":
             return self._perform_auth(control.verb, host)
+        if control.service == "tunnel":
+            return self.tunnel.perform(control.verb, host)
         registry = self.registry
         if control.verb == "pull":
             return self._pulled(registry, progress)
@@ -282,10 +312,9 @@ class Services:
         found: dict[str, State] = {"registry": self.registry.state()}
         if self.auth.wanted or self.auth.runs:
             found["auth"] = self.auth.state()
-        return {
-            name: msgspec.structs.replace(state, wanted=self.meant("auth" if name == "auth" else "registry") == "running")
-            for name, state in found.items()
-        }
+        if self.settings.auto_devops.enabled or self._process_runs(self.tunnel):
+            found["tunnel"] = self.tunnel.state()
+        return {name: msgspec.structs.replace(state, wanted=self.meant(name) == "running") for name, state in found.items()}
 
 
 def _held(verb: Literal["hold", "release"], reason: str) -> Step:

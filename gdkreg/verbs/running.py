@@ -12,9 +12,11 @@ from gdkreg.plan.actions import Step
 from gdkreg.plan.outcome import Listener, Outcome
 from gdkreg.plan.preview import Preview
 from gdkreg.plan.reconcile import Resource
+from gdkreg.resources import published
 from gdkreg.services.refusals import refuse_foreign_configuration
-from gdkreg.services.services import Name, Services
+from gdkreg.services.services import NAMES, Name, Services
 from gdkreg.services.tracing import refuse_while_traced
+from gdkreg.verbs import publishing
 from gdkreg.verbs.root import Root
 from gdkreg.verbs.work import SILENT, Work, pulls_first
 
@@ -53,9 +55,14 @@ def _run(root: Root, command: str, name: Name | None, listener: Listener, *, dry
         services = root.services(settings, preview)
         names = _meant(services) if again else [name] if name else services.enabled()
         pulls, rest = pulls_first((services.restart if command == "restart" else services.start)(names))
-        return [*pulls, *files, *rest]
+        agreed = publishing.agree(root, settings, preview, listener, dry_run=dry_run) if "tunnel" in names and rest else []
+        return [*pulls, *files, *agreed, *rest]
 
     outcome = work.carry_out(plan, dry_run=dry_run, check=followers)
+    if dry_run and any(item.step.resource == published.NAME for item in outcome.items):
+        outcome.notes += publishing.told(settings)
+    if name == "tunnel" or any(item.step.resource == "tunnel" and item.status == "done" for item in outcome.items):
+        outcome.notes += [] if dry_run else root.services(settings).tunnel.notes()
     outcome.looked_up = lambda: {"services": _states(root, settings)}
     if left := root.unapplied():
         outcome.notes.append(f"gdk.yml has changes that are not applied ({', '.join(left[:3])}): gdkreg reconfigure")
@@ -83,7 +90,7 @@ def stop(root: Root, name: Name | None = None, listener: Listener = SILENT, *, d
 
     def plan(preview: Preview) -> list[Step]:
         refuse_while_traced(root.path, root.host)
-        names: list[Name] = [name] if name else ["auth", "registry"]
+        names: list[Name] = [name] if name else list(NAMES)
         return root.services(settings, preview).stop(names)
 
     return work.carry_out(plan, dry_run=dry_run)

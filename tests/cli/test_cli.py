@@ -217,7 +217,7 @@ def test_the_command_line_is_named_for_what_it_says(fake: FakeHost) -> None:
         ("registry.port", "abc", "registry.port: expected a whole number, got text"),
         ("registry.host", "", "registry.host: '' is not a host name"),
         ("registry.config.log.x", ".inf", "registry.config.log.x: inf is not a number"),
-        ("auto_devops.enabled", "true", "auto_devops.gitlab.port: the tunnel is on but has no port"),
+        ("auto_devops.tunnel.user", "a b", "auto_devops.tunnel.user: 'a b' is not a user's name"),
         ("registry.auth_port", "5000", "registry.auth_port: 5000 is the registry's own port"),
     ]:
         text = gdkreg("config", "set", key, value, code=2).output
@@ -435,7 +435,7 @@ def test_verify_trace_and_token_before_a_reconfigure(fake: FakeHost) -> None:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("gdkreg start ", ["registry", "auth"]),
+        ("gdkreg start ", ["registry", "auth", "tunnel"]),
         ("gdkreg config set registry.po", ["registry.port"]),
         ("gdkreg config get host", ["hostname"]),
         ("gdkreg user remove ", ["ci"]),

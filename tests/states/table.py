@@ -1,7 +1,7 @@
 """Every command that changes something, in every state that matters, inside a box: what the dry run tells is what the run does.
 
-`python -m tests.states.table ROOT OTHER` prints one JSON line a case; `test_told_is_done.py` reads them. The command line runs
-in this one process, as often as a start of Python for each of some 400 commands would take minutes.
+`python -m tests.states.table ROOT OTHER [STATE…]` prints one JSON line a case; `test_told_is_done.py` reads them. The
+command line runs in this one process, as often as a start of Python for each of some 400 commands would take minutes.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -53,11 +54,14 @@ COMMANDS: dict[str, list[str]] = {
     "gdk off": ["gdk", "off", "--yes"],
     "insecure on": ["insecure", "on", "--yes"],
     "insecure off": ["insecure", "off", "--yes"],
+    "start tunnel": ["start", "tunnel", "--yes"],
+    "stop tunnel": ["stop", "tunnel"],
     "undo": ["undo", "--yes"],
     "down": ["down", "--yes"],
 }
 # Where an engine or a port is in the way, the commands that mind it.
 ONLY = {
+    "tunnelled": ("reconfigure", "start", "start tunnel", "stop", "stop tunnel", "restart", "undo", "down"),
     "driven": ("reconfigure", "start", "stop", "gdk on", "gdk off", "undo", "down"),
     "plain": ("insecure on", "insecure off"),
     "listed": ("reconfigure", "insecure on", "insecure off", "undo", "down"),
@@ -139,6 +143,17 @@ class Case:
             (self.root / "services/registry").symlink_to("../sv/registry")
         self.run("gdk", "on", "--yes")
 
+    def tunnelled(self) -> None:
+        """Running, with a far end for the tunnel in this very box."""
+        self.clean()
+        folder = self.root.parent / "far"
+        if not folder.exists():
+            _sshd(folder)
+        far = f"{{host: 127.0.0.1, port: 2222, key: {folder}/key, known_hosts: {folder}/known}}"
+        self.write(more=f"auto_devops:\n  enabled: true\n  tunnel: {far}\n")
+        self.run("reconfigure", "--yes")
+        self.run("start")
+
     def other_root_in_the_way(self) -> None:
         self.clean()
         (self.other / "gdk.yml").write_text(GDK_YML.replace("RUNTIME", "process"))
@@ -201,6 +216,27 @@ class Case:
         }
 
 
+def _sshd(folder: Path) -> None:
+    """One that takes the key in this folder, for as long as the box stands."""
+    folder.mkdir()
+    for name in ("host_key", "key"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+    (folder / "known").write_text(f"[127.0.0.1]:2222 {(folder / 'host_key.pub').read_text()}")
+    options = {
+        "Port": "2222",
+        "ListenAddress": "127.0.0.1",
+        "HostKey": f"{folder}/host_key",
+        "AuthorizedKeysFile": f"{folder}/key.pub",
+        "StrictModes": "no",
+        "UsePAM": "no",
+        "PidFile": "none",
+        "GatewayPorts": "clientspecified",
+    }
+    Path("/run/sshd").mkdir(exist_ok=True)
+    (folder / "sshd_config").write_text("".join(f"{key} {value}\n" for key, value in options.items()))
+    subprocess.run(["/usr/sbin/sshd", "-f", str(folder / "sshd_config"), "-E", str(folder / "log")], check=True)
+
+
 def _list(found: dict[str, Any]) -> list[str]:
     return [item["text"] for item in found.get("actions", [])]
 
@@ -214,6 +250,7 @@ def main() -> None:
         case.stopped,
         case.crashed,
         case.driven,
+        case.tunnelled,
         case.other_root_in_the_way,
         case.other_root_on_the_port,
         case.engine_gone,
@@ -221,8 +258,10 @@ def main() -> None:
         case.plain,
         case.listed,
     ]
-    for state in states:
+    for state in states if len(sys.argv) < 4 else [state for state in states if state.__name__ in sys.argv[3:]]:
         for name in ONLY.get(state.__name__, tuple(COMMANDS)):
+            if name.endswith(" tunnel") and state.__name__ not in {"before_set_up", "running", "tunnelled"}:
+                continue
             if name in IN_A_GDK and state.__name__ not in {"running", "driven"}:
                 continue
             if name in WITHOUT_TLS and state.__name__ not in {"before_set_up", "running", "plain", "listed"}:

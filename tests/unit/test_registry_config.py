@@ -45,6 +45,12 @@ def test_tls_no_auth_read_only(fake: FakeHost) -> None:
     assert found["storage"]["maintenance"] == {"readonly": {"enabled": True}}
 
 
+def test_behind_a_tunnel_no_location_names_a_scheme(fake: FakeHost) -> None:
+    found = built(fake, "auto_devops: {enabled: true, gitlab: {port: 20001}}")
+    assert found["http"]["relativeurls"] is True
+    assert found["auth"]["token"]["realm"] == "https://20001.qa-tunnel.gitlab.info/jwt/auth"
+
+
 def test_the_users_settings_are_merged_deep(fake: FakeHost) -> None:
     text = "registry: {config: {log: {level: debug}, validation: null, storage: {s3: {bucket: b}}, new: {a: [1]}}}"
     found = built(fake, text)

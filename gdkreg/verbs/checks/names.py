@@ -17,7 +17,7 @@ def on_this_machine(seen: Seen) -> list[Finding]:
     """As every program here sees it, by all that the system asks."""
     wanted = seen.settings.names()
     if not wanted:
-        return [Finding("ok", f"{seen.settings.host} needs no entry")]
+        return [Finding("ok", f"{seen.settings.near_host} needs no entry")]
     found = look_up(list(wanted))
     bad = [finding for name, address in wanted.items() if (finding := _leads(name, address, found.get(name)))]
     if seen.root.applied is None:

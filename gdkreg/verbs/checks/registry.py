@@ -21,10 +21,10 @@ def services(seen: Seen) -> list[Finding]:
     for name, state in seen.states.items():
         note = standing.note_of(name, state)
         if note.level == "ok":
-            found.append(Finding("ok", note.text if name == "registry" else f"tokens from {state.url}"))
+            found.append(Finding("ok", f"tokens from {state.url}" if name == "auth" else note.text))
             continue
-        level = "error" if note.level == "off" else note.level
-        found.append(Finding(level, f"{name}: {note.text}", _WHY[name] if level == "error" else "", note.fix))
+        level = "error" if note.level == "off" and name in _WHY else note.level  # a tunnel is nobody's to miss
+        found.append(Finding(level, f"{name}: {note.text}", _WHY.get(name, "") if level == "error" else "", note.fix))
     return found
 
 
