@@ -44,7 +44,7 @@ def _engine(root: Root) -> list[Note]:
     notes = [Note("ok", f"{engine.kind} {engine.version} at {engine.endpoint.shown} ({engine.endpoint.source})")]
     if text := hint(engine):
         notes.append(Note("warning", text))
-    if not registry.self_signed and not is_loopback(root.settings.address):
+    if not registry.self_signed and not is_loopback(root.settings.address) and not root.settings.tunnelled:
         name = root.settings.authority
         notes.append(
             Note(

@@ -124,6 +124,9 @@ def _ready(root: Root, outcome: Outcome) -> None:
 
     outcome.notes += trust_hints(root)
     settings = root.settings
+    if settings.tunnelled and not root.services(settings).tunnel.runs:
+        outcome.next = f"gdkreg start tunnel, which publishes it as {settings.authority}"
+        return
     client = next((name for name in ("docker", "podman") if shutil.which(name, path=root.host.platform.env.get("PATH"))), "")
     push = f"{client} push {settings.authority}/NAME"
     wrote = [item.action.path for item in outcome.items if isinstance(item.action, WriteFile)]
@@ -151,7 +154,7 @@ def trust_hints(root: Root) -> list[str]:
     if root.settings.registry.self_signed:
         notes = [hint(root.engine), *(place.then for place in places(root.engine, root.host.platform))]
         return [f"! {text}" for text in notes if text]
-    if is_loopback(root.settings.address):
+    if is_loopback(root.settings.address) or root.settings.tunnelled:
         return []
     name = root.settings.authority
     return [f'! without TLS Docker takes it only with "insecure-registries": ["{name}"] in daemon.json']
