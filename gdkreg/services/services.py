@@ -238,7 +238,7 @@ class Services:
                 verb: Literal["recreate", "resume"] = "resume" if name == "tunnel" and len(names) > 1 else "recreate"
                 control = Control(service=name, verb=verb, reason="asked for", before="running", after="running")
                 steps.append(Step(name, control))
-        return steps
+        return sorted(steps, key=lambda step: step.resource == "tunnel") if "tunnel" in names else steps  # it leads to the rest
 
     def remove(self) -> list[Step]:
         """Everything that is there of them, the images not."""
