@@ -29,6 +29,7 @@ def test_nothing_there(host: Host, tmp_path: Path) -> None:
     assert host.info(tmp_path / "no") is None
     assert host.entries(tmp_path / "no") == []
     assert host.changed(tmp_path / "no") == 0
+    assert host.read_own(tmp_path / "moved away/.gdkreg/x", tmp_path / "moved away", 10) is None
     host.write(tmp_path / "yes", b"", mode=0o600)
     assert host.changed(tmp_path / "yes") > 0
 
