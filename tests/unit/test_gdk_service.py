@@ -226,14 +226,13 @@ def test_a_service_of_ours_that_the_root_knows_nothing_of(fake: FakeHost) -> Non
 def test_whoever_agrees_sees_what_the_supervisor_will_run(fake: FakeHost) -> None:
     linked(fake)
     exports = {"DOCKER_HOST": "tcp://dev:s3cret@far.test:2375"}
-    written = {
-        action.path.name: action for action in plan(fake, resource(fake, exports=exports)) if isinstance(action, WriteFile)
-    }
-    shown = diff.unified(str(written["run"].path), None, written["run"].content)
+    service = resource(fake, exports=exports)
+    written = service._contents(service.inspect(fake))["run"]
+    shown = diff.unified(str(FOLDER / "run"), None, written)
     assert "-m gdkreg run registry --root" in shown
     assert "s3cret" not in shown
-    edited = bytes(written["run"].content) + b"export TOKEN=abcdef0123\n"
-    assert "abcdef0123" not in diff.unified(str(written["run"].path), edited, None)
+    edited = written + b"export TOKEN=abcdef0123\n"
+    assert "abcdef0123" not in diff.unified(str(FOLDER / "run"), edited, None)
 
 
 @pytest.mark.parametrize("name", ["Procfile", "lib/gdk.rb", "bin/gdk", "sv/redis/run"])
