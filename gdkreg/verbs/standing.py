@@ -71,7 +71,8 @@ def note_of(name: str, state: State) -> Note:
     """A service's state as a finding. One that was started, and does not run, is broken; one that was stopped is off."""
     if state.detail.startswith(UNKNOWN):
         said = f"nobody can tell whether it runs: {state.detail.removeprefix(UNKNOWN)}"
-        return Note("error" if state.wanted else "off", said, "gdkreg doctor")
+        fix = "gdkreg doctor" if state.runtime == "docker" else "gdkreg down; gdkreg up"  # the engine, or what we wrote down
+        return Note("error" if state.wanted else "off", said, fix)
     if not state.running:
         detail = f"; {state.detail}" if state.detail else ""
         if state.wanted:
