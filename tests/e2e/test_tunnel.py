@@ -268,6 +268,19 @@ def test_a_registry_that_opens_behind_its_back_is_not_published_any_longer(up: t
         box.ok("start", "registry")
 
 
+def test_another_program_in_the_registrys_place_is_not_published(up: tuple[Box, Far]) -> None:
+    box, far = up
+    box.ok("stop", "registry")
+    other = box.popen("python3", "-m", "http.server", "5000", "--bind", "172.16.123.1")
+    try:
+        until(box, False, "another program has the registry's place")
+        far.wait_for(REGISTRY_PORT, gone=True)
+    finally:
+        box.run("pkill", "-f", "http.server 5000")
+        other.wait()
+        box.ok("start", "registry")
+
+
 # how it ends, and comes back
 
 
