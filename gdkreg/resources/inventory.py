@@ -80,7 +80,6 @@ class Inventory:
             *self.of_the_issuer(),
             *self.insecure_if_on(),
             *self.trusts().all(),
-            *self.insecure_if_on(),
             *self.runners(),
             *self.checkout(),
             *self.in_gdk(),

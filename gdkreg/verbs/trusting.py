@@ -103,7 +103,7 @@ def _to_do(root: Root, clients: tuple[str, ...], *, changed: bool) -> list[str]:
     then += [row.again for row in ROWS if changed and row.how == "builder" and row.client in clients]
     reached = [note for item in trusts.all() if item.name == "trust_stores" for note in item.notes(item.inspect(root.reader))]
     doubts = [f"{note.text}\n    {note.fix}" for note in reached if note.level == "warning"]
-    engine = hint(root.engine) if not clients or ("docker" in clients and root.engine.kind != "machine") else ""
+    engine = hint(root.engine) if not clients or "docker" in clients else ""
     return [text for text in [engine, *dict.fromkeys(then), *doubts] if text]
 
 

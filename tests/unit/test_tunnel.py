@@ -61,7 +61,8 @@ def test_the_ports_are_kept_where_gdk_keeps_them(fake: FakeHost) -> None:
     assert again.auto_devops == on.auto_devops, "kept, whatever would be chosen now"
     assert helpers.plan(fake, TunnelPorts(again, helpers.files(fake, "tunnel_ports"))) == []
     off = TunnelPorts(settings(fake, ""), helpers.files(fake, "tunnel_ports"))
-    helpers.apply(fake, off)
+    assert helpers.plan(fake, off) == [], "for the next time"
+    helpers.apply(fake, off, present=False)
     assert ROOT / "auto_devops_gitlab_port" not in fake.files
 
 
@@ -190,9 +191,9 @@ def test_who_is_asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
         return len(asked) == 2
 
     monkeypatch.setattr("typer.confirm", confirm)
-    assert not Silent().publish(["what"]), "a program has to say so"
+    assert Silent().publish(["what"]) is None, "a program has to say so"
     assert Terminal(yes=True).publish(["what"])
-    assert not Terminal().publish(["what"]), "nobody is there"
+    assert Terminal().publish(["what"]) is None, "nobody is there"
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert [Terminal().publish(["what"]), Terminal().publish(["what"])] == [False, True]

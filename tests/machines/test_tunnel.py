@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import far as other
 from tests.e2e.box import Box
-from tests.e2e.far import ADDRESS, REGISTRY_PORT, Far, kill, sshs
+from tests.machines import far as other
+from tests.machines.far import ADDRESS, REGISTRY_PORT, Far, kill, sshs
 
 GDK_YML = """\
 registry:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import gdk_root
 from tests.e2e.box import GDK_YML, HOST, Box, child
-from tests.e2e.gdk_root import gdk, log
+from tests.machines import gdk_root
+from tests.machines.gdk_root import gdk, log
 
 WAYS: list[gdk_root.Way] = ["procfile", "services"]
 
