@@ -88,8 +88,8 @@ class Services:
         steps: list[Step] = []
         if "auth" not in names and not self.auth.wanted:
             steps += self.stop(["auth"], "it is not wanted any more")
-        if "tunnel" not in names and self._has_tunnel and self._process_runs(self.tunnel) and self.tunnel.refused:
-            steps[:0] = self.stop(["tunnel"], self.tunnel.refused)
+        if "tunnel" not in names:
+            steps[:0] = self.unpublish()
         for name in NAMES:
             if name in names:
                 steps += [Step(name, action) for action in self._start(name, alone=list(names) == [name])]
@@ -101,6 +101,12 @@ class Services:
         ):
             steps.append(self.watch())
         return steps
+
+    def unpublish(self) -> list[Step]:
+        """A tunnel that may not run any more ends before the registry runs anew, which lets everybody in by then."""
+        if not (self._has_tunnel and self.tunnel.refused and self._process_runs(self.tunnel)):
+            return []
+        return self.stop(["tunnel"], self.tunnel.refused)
 
     @functools.cached_property
     def _supervised(self) -> bool:

@@ -364,6 +364,19 @@ def test_undo_of_gdk_on(root: Box) -> None:
     assert snapshot(box) == before
     assert "Nothing to do" in box.ok("gdk", "off").out
 
+    gdk(box, "start")
+    box.ok("gdk", "on", "--yes")
+    box.ok("start")
+    box.ok("gdk", "off", "--yes")
+    gdk(box, "status", ok=False)  # which links GDK's own again, where it has one
+    told = box.ok("undo", "--dry-run").out
+    assert "write" in told
+    box.ok("undo", "--yes")
+    assert status(box)["service"] == "gdkreg"
+    until(box, lambda: status(box)["whose"] == "gdkreg" and status(box)["wanted"] == "up")
+    box.ok("gdk", "off", "--yes")
+    assert snapshot(box) == before
+
 
 def test_what_else_replaces_the_registry_meanwhile(lone_engine_box: Box) -> None:
     box = lone_engine_box

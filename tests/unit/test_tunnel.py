@@ -322,3 +322,9 @@ def test_it_has_to_be_this_registry_that_answers(fake: FakeHost, answer: bytes, 
     assert why in reached.why
     assert ("GatewayPorts" in reached.why) == (answer == b"nothing")
     assert reached.fix
+
+
+def test_a_tunnel_that_may_not_run_says_why(fake: FakeHost) -> None:
+    off = settings(fake, GDK_YML + "\nregistry: {auth_enabled: false}")
+    assert Tunnel(off, fake).state().detail == "registry.auth_enabled is false"
+    assert Tunnel(settings(fake), fake).state().detail == ""
