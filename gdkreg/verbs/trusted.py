@@ -150,9 +150,12 @@ class _Eye:
     def _store(self, store: Store) -> Trusting:
         if store.row.how == "file":
             return self._of_a_file(store)
+        from gdkreg.resources.x509 import root_of
+
         seen = look_into(store, self.host, self.path)
         current = any(self._same(pem) for pem in seen.pems)
-        state: State = "unread" if not seen.answers else "current" if current else "other" if seen.pems else "missing"
+        others = seen.pems if store.row.fed else [pem for pem in seen.pems if root_of(pem) == self.root.identity.id]
+        state: State = "unread" if not seen.answers else "current" if current else "other" if others else "missing"
         if seen.instead:
             found = self._trusting(store.row, store.file, "unread", f"{seen.instead} counts in its place", store)
             return msgspec.structs.replace(found, fix=f'add to it: ca = "{store.file}"')
