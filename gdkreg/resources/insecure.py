@@ -1,5 +1,4 @@
 """`insecure on`: the registry in the engine's insecure-registries, in Podman's registries.conf.d, and for BuildKit.
-
 dockerd reads its file again on SIGHUP. A list that is gone from the file is not read as an empty one: the engine keeps what it
 had. So where the list goes as a whole, the engine reads an empty one first.
 """
@@ -251,15 +250,16 @@ class Insecure(msgspec.Struct, frozen=True):
 
     def notes(self, state: InsecureState) -> list[Note]:
         if not self.wanted:
-            return [Note("off", f"{self.authority} is asked for TLS")]
+            still = ", ".join(map(str, self.files.ours()))
+            on = Note("changed", f"it is still taken without TLS: {still}", "gdkreg reconfigure")
+            return [on if still else Note("off", f"{self.authority} is asked for TLS")]
         try:
             left = msgspec.structs.replace(self, named=True).plan(state, True)
         except GdkregError as error:
             return [Note("error", f"{error.what}: {error.why}" if error.why else error.what, error.fix)]
         if left:
-            return [
-                Note("changed", f"{self.authority} is no longer listed as it should be: {left[0].reason}", "gdkreg reconfigure")
-            ]
+            why = f"{self.authority} is no longer listed as it should be: {left[0].reason}"
+            return [Note("changed", why, "gdkreg reconfigure")]
         places = [file.path for file in [*([state.daemon] if state.daemon else []), *state.tables] if file.owned is not None]
         text = f"on: {self.authority} is taken without TLS, whoever answers there ({', '.join(map(str, places))})"
         return [Note("warning", text, "gdkreg insecure off")]
@@ -280,7 +280,7 @@ def _of(file: FileState, edit: Callable[[], str]) -> str:
         return edit()
     except WrongJsonError as error:
         place = f"{file.path}:{error.line}:{error.column}"
-        why = "the engine would not start with it either; nothing was changed"
+        why = "the engine would not start with it either; it was not touched"
         raise ConfigError(f"{place}: {error.what}", why=why, fix=f"correct {file.path}, then try again") from None
 
 

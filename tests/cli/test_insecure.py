@@ -205,3 +205,30 @@ def test_before_the_first_reconfigure(fake: FakeHost, monkeypatch: pytest.Monkey
     fake.put(ROOT / "gdk.yml", GDK_YML.replace("ADDRESS", "172.16.123.1").replace("TLS", "false"))
     assert "not set up yet" in gdkreg("insecure", "on", code=1).output
     assert "Nothing to do" in gdkreg("insecure", "off").output
+
+
+def test_tls_switched_on_leads_from_the_list_to_trust(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both write buildkitd.toml: who gives it up comes first, once, and nothing is taken for somebody's edit."""
+    docker = engine(monkeypatch, fake)
+    fake.put("/usr/lib/docker/cli-plugins/docker-buildx", "")
+    set_up(fake, tls=True)
+    gdkreg("trust-docker-registry", "--client", "buildx", "--yes")
+    set_up(fake)
+    gdkreg("insecure", "on", "--yes")
+    buildkit = ROOT / "registry/buildkitd.toml"
+    assert b"http = true" in fake.files[buildkit]
+    fake.put(ROOT / "gdk.yml", GDK_YML.replace("ADDRESS", "172.16.123.1").replace("TLS", "true"))
+    assert "~  insecure" in gdkreg("status").output, "the list still has it"
+    text = gdkreg("reconfigure", "--yes").output
+    assert "edited after" not in text
+    assert text.count("buildkitd.toml") == 2, "removed, and written"
+    assert b"ca = [" in fake.files[buildkit]
+    assert docker.listed == []
+    set_up(fake)
+    gdkreg("insecure", "on", "--yes")
+    fake.put(CONFIG, "{")
+    told = gdkreg("down", "--yes", code=1).output
+    assert told.count("left: insecure") == 1
+    fake.put(CONFIG, "{}")
+    gdkreg("down", "--yes")
+    assert fake.info(buildkit) is None
