@@ -358,14 +358,14 @@ def parse(target: str, platform: Platform, program: str = "docker") -> Store | N
     row, leaf = BY_KEY.get(key), Path(path).name
     if row is None or (name != "-" and not _NAME.fullmatch(name)):
         return None
-    if row.how == "command" and not row.fed:
-        authority = ""
-    else:
-        authority = leaf if row.how == "command" else re.sub(r"^gdkreg-(.*)-(\d+)\.\w+$", r"\1:\2", leaf)
-        if not _AUTHORITY.fullmatch(authority):
-            return None
-    fits = path_of(row, authority, platform) == path
-    return Store(row, authority, path, "" if name == "-" else name, program) if fits else None
+    if row.how == "command":
+        named = [leaf if row.fed else ""]
+    else:  # port 443 stands in no name
+        whole = leaf.removeprefix("gdkreg-").rpartition(".")[0]
+        named = [re.sub(r"-(\d+)$", r":\1", whole), whole]
+    found = (one for one in named if one == "" or _AUTHORITY.fullmatch(one))
+    authority = next((one for one in found if path_of(row, one, platform) == path), None)
+    return None if authority is None else Store(row, authority, path, "" if name == "-" else name, program)
 
 
 def folders(platform: Platform, clients: tuple[str, ...] = CLIENTS) -> tuple[Path, ...]:

@@ -44,7 +44,7 @@ def on(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Out
     try:
         found = work.carry_out(plan, dry_run=dry_run, check=lambda: [root.inventory(settings).insecure()])
     except NotTakenError as error:
-        _roll_back(root, settings, listener)
+        _roll_back(root, settings)
         error.why = f"{error.why}; the engine's file is as it was".removeprefix("; ")
         raise
     found.data |= outcome.data
@@ -90,11 +90,13 @@ def _refuse(root: Root, resource: Insecure, seen: Seen) -> None:
         )
 
 
-def _roll_back(root: Root, settings: Settings, listener: Listener) -> None:
+def _roll_back(root: Root, settings: Settings) -> None:
+    """Nobody is asked again: who agreed to the change did not agree to a half of it."""
+
     def plan(preview: Preview) -> list[Step]:
         return reconcile.plan([root.inventory(settings).insecure()], preview, present=False)
 
-    Work(root, "insecure on", listener).carry_out(plan, present=False)
+    Work(root, "insecure on").carry_out(plan, present=False)
 
 
 def _warnings(root: Root, settings: Settings, *, done: bool) -> list[str]:

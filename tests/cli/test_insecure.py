@@ -13,8 +13,12 @@ from gdkreg.cli import session
 from gdkreg.cli.app import build
 from gdkreg.engines import detect, insecure
 from gdkreg.engines.detect import Endpoint, Engine, Kind
+from gdkreg.engines.insecure import NotTakenError
 from gdkreg.host import daemons
 from gdkreg.host.daemons import Daemon
+from gdkreg.plan.outcome import Silent
+from gdkreg.verbs import insecure as verb
+from gdkreg.verbs.root import Root
 from tests.fakes import FakeHost
 
 ROOT = Path("/home/dev/gdk")
@@ -119,6 +123,22 @@ def test_an_engine_that_does_not_take_it_is_rolled_back(fake: FakeHost, monkeypa
     assert "taken without" not in gdkreg("status").output
 
 
+def test_a_roll_back_asks_nobody(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a «no» would leave the file that the engine does not take, and say that nothing was changed."""
+    engine(monkeypatch, fake).obeys = False
+    set_up(fake)
+    fake.put(CONFIG, '{"mtu": 1400}')
+    answers = iter([True, False])
+
+    class Person(Silent):
+        def agree(self, items: Any, *, ask: bool) -> bool:
+            return next(answers)
+
+    with pytest.raises(NotTakenError):
+        verb.on(Root(ROOT, fake), Person())
+    assert fake.files[CONFIG] == b'{"mtu": 1400}'
+
+
 def test_with_tls_it_is_refused(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     engine(monkeypatch, fake)
     set_up(fake, tls=True)
@@ -176,7 +196,6 @@ def test_flags_of_the_engine(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_up_says(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     from gdkreg.verbs.machine import trust_hints
-    from gdkreg.verbs.root import Root
 
     docker = engine(monkeypatch, fake)
     set_up(fake)

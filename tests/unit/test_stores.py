@@ -403,6 +403,18 @@ def test_the_systems_own_store_by_its_mark_alone(host: Tools) -> None:
     assert cast(RunCommand, refreshed).argv == ("update-ca-certificates", "--fresh")
 
 
+def test_the_systems_own_store_gives_up_a_name_without_port(host: Tools) -> None:
+    host.install("update-ca-certificates")
+    host.put("/usr/local/share/ca-certificates/.keep", "")
+    chosen = msgspec.structs.replace(resource(host, "system"), authority="registry.test")
+    host.put("/etc/ssl/certs/ca-certificates.crt", host.files[CERTIFICATE])
+    apply(host, chosen)
+    path = Path("/usr/local/share/ca-certificates/gdkreg-registry.test.crt")
+    assert path in host.files
+    apply(host, msgspec.structs.replace(resource(host), authority="registry.test"))
+    assert path not in host.files
+
+
 def test_undo_of_the_systems_own_store_makes_it_anew_after_its_file(host: Tools) -> None:
     host.install("update-ca-certificates")
     host.put("/usr/local/share/ca-certificates/.keep", "")
@@ -429,10 +441,11 @@ def test_minikube_gets_the_file_for_its_next_start_too(host: Tools) -> None:
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.how in {"file", "command"}], ids=lambda row: row.key)
-def test_a_line_of_the_journal_is_read_again_and_others_are_refused(row: stores.Row) -> None:
+@pytest.mark.parametrize("authority", [A, "registry.test"])  # port 443 stands in no name
+def test_a_line_of_the_journal_is_read_again_and_others_are_refused(row: stores.Row, authority: str) -> None:
     platform = FakeHost(home="/home/dev").platform
     name = "default" if row.names else ""
-    store = Store(row, A if row.key != "keychain" else "", stores.path_of(row, A, platform), name)
+    store = Store(row, authority if row.key != "keychain" else "", stores.path_of(row, authority, platform), name)
     assert stores.parse(store.target, platform) == store
     for wrong in (f"{row.key} x /etc/passwd", f"{row.key} -x;y {store.path}", f"{row.key}", f"{row.key} - {store.path}/.."):
         assert stores.parse(wrong, platform) is None
