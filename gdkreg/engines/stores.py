@@ -25,7 +25,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 # What is run inside a VM or a node. No word of it holds a quote, so that a tool's ssh may join and split it.
 _PUT = "mkdir -p {folder} && cat > {folder}/.new && chmod 644 {folder}/.new && mv {folder}/.new {folder}/ca.crt"
-_LOOK = "ls {folder}/hosts.toml 2>/dev/null; cat {folder}/ca.crt 2>/dev/null; true"
+_LOOK = "ls {folder}/hosts.toml 2>/dev/null; cat {folder}/hosts.toml {folder}/ca.crt 2>/dev/null; true"
 _BACK = "rm -f {folder}/ca.crt; rmdir {folder} 2>/dev/null; test ! -e {folder}/ca.crt"
 
 

@@ -12,6 +12,7 @@ from gdkreg.engines import present, trust
 from gdkreg.engines.present import Around
 from gdkreg.engines.stores import BY_KEY, CLIENTS, ROWS, Row, Store
 from gdkreg.errors import GdkregError
+from gdkreg.resources.store_seen import instead_of
 from gdkreg.resources.store_seen import look as look_into
 from gdkreg.verbs.root import Root
 
@@ -83,7 +84,7 @@ class _Eye:
         path = self._instead(client, path)
         state, why = self._state(path)
         found = self._trusting(row, str(path), state, why)
-        if client == "containerd" and (stands := path.with_name("hosts.toml")) and self.host.info(stands):
+        if client == "containerd" and (stands := instead_of(path, self.host)):
             line = f'ca = "{path}"'
             return msgspec.structs.replace(found, state="unread", why=f"{stands} counts in its place", fix=f"add to it: {line}")
         due = self._due(row, path) if state == "current" else ""

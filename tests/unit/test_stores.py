@@ -29,7 +29,7 @@ from gdkreg.host.base import Completed, digest
 from gdkreg.plan.actions import ForgetFact, Leave, RunCommand, sentence
 from gdkreg.plan.ledger import Entry
 from gdkreg.resources import x509
-from gdkreg.resources.store_seen import der
+from gdkreg.resources.store_seen import der, instead_of
 from gdkreg.resources.trust_stores import TrustStores
 from tests.fakes import FakeHost
 from tests.unit.conftest import ROOT
@@ -223,6 +223,23 @@ def test_a_hosts_toml_beside_it_counts_in_its_place(host: Tools) -> None:
     (note, *_) = of_row(host, "kind").notes(of_row(host, "kind").inspect(host))
     assert note.level == "warning"
     assert 'ca = "/etc/containerd/certs.d/registry.test:5000/ca.crt"' in note.fix
+
+
+def test_a_hosts_toml_that_names_it_is_as_it_should_be(host: Tools) -> None:
+    ca = "/etc/containerd/certs.d/registry.test:5000/ca.crt"
+    apply(host, of_row(host, "kind"))
+    beside = host.inside("kind").with_name("hosts.toml")
+    for text, counts in {
+        f'[host."https://{A}"]\n  ca = "{ca}"': True,
+        f'[host."https://{A}"]\n  ca = ["/x.crt", "{ca}"]\n': True,
+        f'ca = "{ca}"\n[host."https://{A}"]\n': False,
+        f'[host."https://{A}"]\n# ca = "{ca}"\n': False,
+        f'[host."https://{A}"\n ca = "{ca}"\n': False,
+    }.items():
+        beside.write_text(text)
+        assert levels(host, of_row(host, "kind")) == (["ok", "ok"] if counts else ["warning", "ok"]), text
+        host.put(Path(ca).with_name("hosts.toml"), text)
+        assert instead_of(Path(ca), host) == ("" if counts else str(Path(ca).with_name("hosts.toml")))
 
 
 def test_a_vm_that_does_not_answer_is_left_and_one_that_is_gone_forgotten(host: Tools) -> None:
