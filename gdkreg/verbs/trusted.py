@@ -55,6 +55,7 @@ class _Eye:
         self.trusts = root.inventory().trusts()
         self.choice = self.trusts.choice()
         self.around: Around = self.trusts.around()
+        self.kept = {place.folder for place in self.trusts.docker_trust().places}
         self.authority = root.settings.authority
         self.path = root.path / "registry_host.crt"
         self.certificate = root.host.read(self.path)
@@ -75,10 +76,14 @@ class _Eye:
     def _row_of(self, client: str, place: trust.Place) -> Row:
         return next(row for row in ROWS if row.client == client and row.of == place.of and row.how == "certs.d")
 
-    def _chosen(self, client: str) -> bool:
+    def _chosen(self, row: Row, reads: str) -> bool:
+        """Whether reconfigure keeps it current. The usual clients have folders, and those of the engine in use alone."""
         from gdkreg.resources.trusts import USUAL
 
-        return client in self.choice.more or (self.choice.usual and client in set(USUAL) - set(self.choice.less))
+        if row.client in self.choice.more:
+            return True
+        here = row.how == "builder" or (row.how == "certs.d" and Path(reads).parents[1] in self.kept)
+        return here and self.choice.usual and row.client in set(USUAL) - set(self.choice.less)
 
     def _file(self, client: str, row: Row, path: Path) -> Trusting:
         path = self._instead(client, path)
@@ -107,7 +112,7 @@ class _Eye:
         return ("current", "") if content == self.certificate else ("other", "")
 
     def _trusting(self, row: Row, reads: str, state: State, why: str, store: Store | None = None) -> Trusting:
-        chosen = self._chosen(row.client)
+        chosen = self._chosen(row, reads)
         store = store or Store(row, self.authority, str(self.root.path / "registry"), "", self.around.program)
         fix = "gdkreg reconfigure" if chosen else f"gdkreg trust-docker-registry --client {row.client}"
         return Trusting(
