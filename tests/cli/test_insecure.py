@@ -251,3 +251,16 @@ def test_tls_switched_on_leads_from_the_list_to_trust(fake: FakeHost, monkeypatc
     fake.put(CONFIG, "{}")
     gdkreg("down", "--yes")
     assert fake.info(buildkit) is None
+
+
+def test_a_file_that_was_edited_is_left_and_off_names_no_down(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine(monkeypatch, fake)
+    set_up(fake)
+    gdkreg("insecure", "on", "--yes")
+    buildkit = ROOT / "registry/buildkitd.toml"
+    fake.files[buildkit] += b"# mine\n"
+    text = gdkreg("insecure", "off", "--yes", code=1).output
+    assert f"fix: look at it, then: rm {buildkit}, and the same command again" in text
+    fake.remove(buildkit)
+    gdkreg("insecure", "off", "--yes")
+    assert "insecure" not in gdkreg("status").output
