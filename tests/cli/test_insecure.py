@@ -264,3 +264,18 @@ def test_a_file_that_was_edited_is_left_and_off_names_no_down(fake: FakeHost, mo
     fake.remove(buildkit)
     gdkreg("insecure", "off", "--yes")
     assert "insecure" not in gdkreg("status").output
+
+
+def test_off_after_the_engine_was_purged(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With /etc/docker and all. Nothing of ours is there any more, and no folder to write into."""
+    engine(monkeypatch, fake)
+    set_up(fake)
+    fake.put(CONFIG, '{"mtu": 1400}')
+    gdkreg("insecure", "on", "--yes")
+    fake.remove_tree(CONFIG.parent)
+    engine(monkeypatch, fake, "none")
+    gdkreg("insecure", "off", "--yes")
+    assert CONFIG not in fake.files
+    assert ROOT / "registry/buildkitd.toml" not in fake.files
+    assert "insecure" not in gdkreg("status").output
+    gdkreg("down", "--yes")
