@@ -121,6 +121,17 @@ def off(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Ou
     return outcome
 
 
+def _in_file(root: Root, seen: Seen) -> list[str]:
+    """The names in the engine's file: it keeps one that is gone, as where it hung while `off` took it out."""
+    from gdkreg.resources import json_list
+
+    try:
+        text = (root.host.read(seen.config, as_root=seen.as_root) or b"").decode("utf-8-sig", "replace") if seen.config else ""
+        return json_list.read(text, KEY) or []
+    except (GdkregError, json_list.WrongJsonError):
+        return []
+
+
 def _left(root: Root, settings: Settings, *, changed: bool) -> list[str]:
     """Where the registry is still taken without TLS, and why."""
     engine, seen = root.insecure_list()
@@ -130,7 +141,9 @@ def _left(root: Root, settings: Settings, *, changed: bool) -> list[str]:
         return [again] if changed else []
     if name not in (seen.listed or ()):
         return []
-    if changed:
-        return [f"! the engine takes {name} without TLS until it is restarted: systemctl restart docker"]
+    if changed or (seen.config is not None and name not in (*seen.flags, *_in_file(root, seen))):
+        user = " --user" if engine.rootless else ""
+        again = f"systemctl{user} restart {'podman' if engine.kind.startswith('podman') else 'docker'}"
+        return [f"! the engine takes {name} without TLS until it is restarted: {again}"]
     where = by_hand(engine, root.host.platform, name) or f"take it out of {seen.config or 'its file'}, then restart the engine"
     return [f"! the engine takes {name} without TLS, but not by gdkreg: {where.replace('add', 'remove', 1)}"]

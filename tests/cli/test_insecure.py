@@ -279,3 +279,18 @@ def test_off_after_the_engine_was_purged(fake: FakeHost, monkeypatch: pytest.Mon
     assert ROOT / "registry/buildkitd.toml" not in fake.files
     assert "insecure" not in gdkreg("status").output
     gdkreg("down", "--yes")
+
+
+def test_off_of_an_engine_that_hung_meanwhile(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps a list that is gone from its file, so there is nothing to take out of that."""
+    docker = engine(monkeypatch, fake)
+    set_up(fake)
+    gdkreg("insecure", "on", "--yes")
+    engine(monkeypatch, fake, "none")
+    assert "it keeps its list until it is restarted" in gdkreg("insecure", "off", "--yes").output
+    engine(monkeypatch, fake, "rootless").listed = docker.listed
+    assert "until it is restarted: systemctl --user restart docker" in gdkreg("insecure", "off").output
+    engine(monkeypatch, fake).listed = docker.listed
+    assert "until it is restarted: systemctl restart docker" in gdkreg("insecure", "off").output
+    fake.put(CONFIG, f'{{"insecure-registries": ["{NAME}"]}}')
+    assert f"not by gdkreg: take it out of {CONFIG}" in gdkreg("insecure", "off").output
