@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from gdkreg.engines import machine
+from gdkreg.errors import GdkregError
 from gdkreg.host.base import HostReader, Platform
 
 if TYPE_CHECKING:
@@ -128,9 +129,10 @@ def _default_first(profiles: list[str]) -> list[str]:
 
 
 def _json(host: HostReader, path: Path) -> dict[str, Any]:
+    """What cannot be read, as after `sudo docker login`, docker itself does without."""
     try:
         found = json.loads(host.read(path) or b"{}")
-    except ValueError:
+    except (ValueError, GdkregError):
         return {}
     return found if isinstance(found, dict) else {}
 

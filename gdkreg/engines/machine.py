@@ -50,8 +50,13 @@ def elsewhere(settings: Settings, env: Mapping[str, str]) -> str:
     if settings.machine == now or settings.registry.runtime == "process":
         return ""
     if settings.machine:
-        return f"it is in docker-machine {settings.machine}, and this shell uses another engine: {enter(settings.machine)}"
-    return f"it is in the local engine, and this shell uses docker-machine {now}: {leave()}"
+        return f"it is in docker-machine {settings.machine}, and this shell uses another engine: {way(settings)}"
+    return f"it is in the local engine, and this shell uses docker-machine {now}: {way(settings)}"
+
+
+def way(settings: Settings) -> str:
+    """The line of a shell that leads to the engine of these settings."""
+    return enter(settings.machine) if settings.machine else leave()
 
 
 def enter(machine: str) -> str:

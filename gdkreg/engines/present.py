@@ -101,7 +101,7 @@ def names(row: Row, around: Around) -> list[str] | None:
         name = host.platform.env.get("DOCKER_MACHINE_NAME", "")
         return [name] if name else None
     if row.names == "minikube":
-        return host.entries(Path(stores.path_of_data(row, host.platform)))
+        return host.entries(stores.data_of(row, host.platform)[0])
     if row.names == "podman machine":
         done = host.query(["podman", "machine", "list", "--format", "json"], 20.0)
         try:
@@ -128,7 +128,8 @@ def _nodes(kind: str, around: Around) -> list[str] | None:
 def is_gone(store: Store, around: Around) -> bool:
     """Whether a VM or node is gone for good, and our certificate with it."""
     row, host = store.row, around.host
-    if row.data and host.info(Path(stores.path_of_data(row, host.platform))) is None:
+    kept = stores.data_of(row, host.platform, store.name)
+    if kept and not any(host.info(place) for place in kept):
         return True
     listed = names(row, around) if row.names in {*_LABELS, "minikube", "podman machine"} else None
     return listed is not None and store.name not in listed

@@ -25,7 +25,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 # What is run inside a VM or a node. No word of it holds a quote, so that a tool's ssh may join and split it.
 _PUT = "mkdir -p {folder} && cat > {folder}/.new && chmod 644 {folder}/.new && mv {folder}/.new {folder}/ca.crt"
-_LOOK = "ls {folder}/hosts.toml 2>/dev/null; cat {folder}/ca.crt 2>/dev/null; true"
+_LOOK = "ls {folder}/hosts.toml 2>/dev/null; cat {folder}/hosts.toml {folder}/ca.crt 2>/dev/null; true"
 _BACK = "rm -f {folder}/ca.crt; rmdir {folder} 2>/dev/null; test ! -e {folder}/ca.crt"
 
 
@@ -33,8 +33,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One place. `of` names it to a person, `key` in the journal. `engines` are those that it is of; none: of every machine with
     its client. `again`: what has to be done for it to count, and `restart` the command; both empty: nothing. `prove` is the
     command that shows it. What `command` rows run: `look`, `put` (`fed`: the certificate on stdin) and `back`; `names` says how
-    their VMs and nodes are found, `data` is a folder that is gone where they are all gone. Of a `file`, `refresh` writes `bundle`
-    anew, and `back` does where the file is gone."""
+    their VMs and nodes are found, `data` is what is gone with a VM ({machines} and {colimas}: where the tool keeps
+    them). Of a `file`, `refresh` writes `bundle` anew, and `back` does where the file is gone."""
 
     key: str
     client: str
@@ -160,7 +160,7 @@ ROWS = (
         place=_THEIRS,
         engines=("colima",),
         names="colima",
-        data="{home}/.colima",
+        data="{colimas}/{name}",
         prove=_DOCKER,
     ),
     _inside(
@@ -181,7 +181,7 @@ ROWS = (
         place=_THEIRS,
         engines=("machine",),
         names="machine",
-        data="{home}/.docker/machine",
+        data="{machines}/{name}",
         prove=_DOCKER,
     ),
     # podman, buildah and skopeo
@@ -289,7 +289,7 @@ ROWS = (
         place="{home}/Library/Keychains/login.keychain-db",
         system="darwin",
         prove="security verify-cert -c {certificate}",
-        look=("security", "find-certificate", "-a", "-p", "-c", "{host}", "{folder}"),
+        look=("security", "find-certificate", "-a", "-p", "{folder}"),  # of a former name, too
         put=("security", "add-trusted-cert", "-r", "trustRoot", "-k", "{folder}", "{certificate}"),
         back=("security", "delete-certificate", "-Z", "{sha1}", "-t", "{folder}"),
         fed=False,
@@ -335,8 +335,16 @@ def path_of(row: Row, authority: str, platform: Platform) -> str:
     return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), row.place)
 
 
-def path_of_data(row: Row, platform: Platform) -> str:
-    return row.data.replace("{home}", str(platform.home))
+def data_of(row: Row, platform: Platform, name: str = "") -> list[Path]:
+    """Where a VM of a row may be kept, by the tool's own variables."""
+    home, env = str(platform.home), platform.env
+    config = env.get("XDG_CONFIG_HOME") or f"{home}/.config"
+    kept = {
+        "machines": [f"{env.get('MACHINE_STORAGE_PATH') or f'{home}/.docker/machine'}/machines"],
+        "colimas": [env["COLIMA_HOME"]] if env.get("COLIMA_HOME") else [f"{home}/.colima", f"{config}/colima"],
+    }
+    first, _, rest = row.data.partition("/")
+    return [Path(f"{place}/{rest.replace('{name}', name)}") for place in kept.get(first.strip("{}"), [home])] if row.data else []
 
 
 def _names(authority: str) -> dict[str, str]:
@@ -350,14 +358,14 @@ def parse(target: str, platform: Platform, program: str = "docker") -> Store | N
     row, leaf = BY_KEY.get(key), Path(path).name
     if row is None or (name != "-" and not _NAME.fullmatch(name)):
         return None
-    if row.how == "command" and not row.fed:
-        authority = ""
-    else:
-        authority = leaf if row.how == "command" else re.sub(r"^gdkreg-(.*)-(\d+)\.\w+$", r"\1:\2", leaf)
-        if not _AUTHORITY.fullmatch(authority):
-            return None
-    fits = path_of(row, authority, platform) == path
-    return Store(row, authority, path, "" if name == "-" else name, program) if fits else None
+    if row.how == "command":
+        named = [leaf if row.fed else ""]
+    else:  # port 443 stands in no name
+        whole = leaf.removeprefix("gdkreg-").rpartition(".")[0]
+        named = [re.sub(r"-(\d+)$", r":\1", whole), whole]
+    found = (one for one in named if one == "" or _AUTHORITY.fullmatch(one))
+    authority = next((one for one in found if path_of(row, one, platform) == path), None)
+    return None if authority is None else Store(row, authority, path, "" if name == "-" else name, program)
 
 
 def folders(platform: Platform, clients: tuple[str, ...] = CLIENTS) -> tuple[Path, ...]:

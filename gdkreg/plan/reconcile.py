@@ -9,7 +9,7 @@ import msgspec
 
 from gdkreg.errors import GdkregError
 from gdkreg.host.base import HostReader
-from gdkreg.plan.actions import Action, Step, left
+from gdkreg.plan.actions import Action, Leave, Step, left
 from gdkreg.plan.ledger import Entry
 from gdkreg.plan.preview import Preview
 
@@ -63,10 +63,11 @@ def _actions(item: Resource, preview: Preview, *, present: bool, lenient: bool) 
 
 
 def check(resources: Sequence[Resource], host: HostReader, steps: Sequence[Step], *, present: bool) -> None:
-    """Inspect again what was acted on. Raises `GdkregError` where something is still to do."""
+    """Inspect again what was acted on. Raises `GdkregError` where something is still to do; what was left was told already."""
     acted = {step.resource for step in steps}
     for item in resources:
-        if item.name in acted and (rest := item.plan(item.inspect(host), present)):
+        planned = item.plan(item.inspect(host), present) if item.name in acted else []
+        if rest := [action for action in planned if not isinstance(action, Leave)]:
             raise GdkregError(f"{item.name} did not take the change", why=f"still to do: {rest[0].reason}", fix="gdkreg doctor")
 
 

@@ -1,5 +1,4 @@
 """`insecure on`: the registry in the engine's insecure-registries, in Podman's registries.conf.d, and for BuildKit.
-
 dockerd reads its file again on SIGHUP. A list that is gone from the file is not read as an empty one: the engine keeps what it
 had. So where the list goes as a whole, the engine reads an empty one first.
 """
@@ -16,7 +15,7 @@ from gdkreg.engines.insecure import KEY, Seen
 from gdkreg.errors import ConfigError, GdkregError
 from gdkreg.host.base import HostReader, digest
 from gdkreg.plan import ledger
-from gdkreg.plan.actions import Action, Control, Leave, MakeFolder, RemoveFile, RemoveFolder, WriteFile
+from gdkreg.plan.actions import Action, Control, ForgetFile, Leave, MakeFolder, RemoveFile, RemoveFolder, WriteFile
 from gdkreg.plan.ledger import Entry
 from gdkreg.plan.reconcile import Note, foreign
 from gdkreg.resources import json_list
@@ -165,10 +164,12 @@ class Insecure(msgspec.Struct, frozen=True):
         owned = file.owned
         if owned is None:
             return []
+        if file.content is None:  # as after the engine was purged: it is not for us to bring it back
+            return [ForgetFile(path=file.path, reason="it is gone"), *self._empty_folders(file, {file.path}, state)]
         actions = self.files.release(file)
         if self._serves(file.path, state.seen) and (listed := self._former(file, state.seen)):
             actions.append(self._reload(state.seen, takes="", gives_up=listed))
-        if file.path.name.endswith(".json") and file.content is not None and digest(file.content) != owned.original:
+        if file.path.name.endswith(".json") and digest(file.content) != owned.original:
             names = self._ours_in(file)
             last = actions[0] if file.ours else self._edited(file, names)
             actions = [*self._through_empty(file, last, names, state.seen)]
@@ -185,9 +186,8 @@ class Insecure(msgspec.Struct, frozen=True):
         if not self.lost or state.daemon is None or self.authority not in (_list_of(state.daemon.content) or []):
             return []
         reason = f"it lists {self.authority}, and there is no journal to tell whether gdkreg put it there"
-        return [
-            Leave(target=str(state.daemon.path), reason=reason, fix=f"take {self.authority} out of it, then restart the engine")
-        ]
+        fix = f"take {self.authority} out of it, then restart the engine"
+        return [Leave(target=str(state.daemon.path), reason=reason, fix=fix)]
 
     def _edited(self, file: FileState, names: list[str]) -> WriteFile:
         """Gives back a file that somebody edited since without our names; without the list where it came with them."""
@@ -251,15 +251,16 @@ class Insecure(msgspec.Struct, frozen=True):
 
     def notes(self, state: InsecureState) -> list[Note]:
         if not self.wanted:
-            return [Note("off", f"{self.authority} is asked for TLS")]
+            still = ", ".join(map(str, self.files.ours()))
+            on = Note("changed", f"it is still taken without TLS: {still}", "gdkreg reconfigure")
+            return [on if still else Note("off", f"{self.authority} is asked for TLS")]
         try:
             left = msgspec.structs.replace(self, named=True).plan(state, True)
         except GdkregError as error:
             return [Note("error", f"{error.what}: {error.why}" if error.why else error.what, error.fix)]
         if left:
-            return [
-                Note("changed", f"{self.authority} is no longer listed as it should be: {left[0].reason}", "gdkreg reconfigure")
-            ]
+            why = f"{self.authority} is no longer listed as it should be: {left[0].reason}"
+            return [Note("changed", why, "gdkreg reconfigure")]
         places = [file.path for file in [*([state.daemon] if state.daemon else []), *state.tables] if file.owned is not None]
         text = f"on: {self.authority} is taken without TLS, whoever answers there ({', '.join(map(str, places))})"
         return [Note("warning", text, "gdkreg insecure off")]
@@ -269,9 +270,8 @@ def _text(file: FileState) -> str:
     try:
         return (file.content or b"").decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{file.path} is not UTF-8", why=f"byte {error.start}: {error.reason}", fix=f"edit {file.path}"
-        ) from None
+        why = f"byte {error.start}: {error.reason}"
+        raise ConfigError(f"{file.path} is not UTF-8", why=why, fix=f"edit {file.path}") from None
 
 
 def _of(file: FileState, edit: Callable[[], str]) -> str:
@@ -280,7 +280,7 @@ def _of(file: FileState, edit: Callable[[], str]) -> str:
         return edit()
     except WrongJsonError as error:
         place = f"{file.path}:{error.line}:{error.column}"
-        why = "the engine would not start with it either; nothing was changed"
+        why = "the engine would not start with it either; it was not touched"
         raise ConfigError(f"{place}: {error.what}", why=why, fix=f"correct {file.path}, then try again") from None
 
 

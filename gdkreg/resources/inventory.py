@@ -73,13 +73,16 @@ class Inventory:
         return self._files(resource, lambda path: path in paths, marked)
 
     def all(self) -> tuple[Resource, ...]:
+        # Who gives up buildkitd.toml comes before who gets it.
+        insecure = self.insecure_if_on()
         return (
             *self.address(),
             *self.certificates(),
             self.jwks(),
             *self.of_the_issuer(),
-            *self.insecure_if_on(),
+            *(item for item in insecure if not item.wanted),
             *self.trusts().all(),
+            *(item for item in insecure if item.wanted),
             *self.runners(),
             *self.checkout(),
             *self.in_gdk(),

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from gdkreg.engines.stores import Store
+from gdkreg.errors import GdkregError
 from gdkreg.host.base import HostReader
 from gdkreg.resources.owned import FileState
 
@@ -36,12 +37,38 @@ class Seen(msgspec.Struct, frozen=True):
 def look(store: Store, host: HostReader, certificate: Path) -> Seen:
     """What a store of another program's holds."""
     done = host.query(store.words(store.row.look, {"certificate": str(certificate)}), _WITHIN)
-    instead = next((line for line in done.out.splitlines() if line.endswith("/hosts.toml")), "")
+    first, _, rest = done.out.partition("\n")
+    instead = first if first.endswith("/hosts.toml") and not leads_to(rest.partition("-----BEGIN")[0], store.file) else ""
     pems = tuple(PEM.findall(done.out.encode()))
     # A keychain has an exit code for nothing found.
     answers = done.code == 0 or (not store.row.fed and done.code not in {124, 126, 127})
     said = (done.err or done.out).strip().splitlines()
     return Seen(store, pems, answers, said[-1] if said and not answers else "", instead=instead)
+
+
+def leads_to(text: str, file: str) -> bool:
+    """Whether a hosts.toml of containerd's, which counts in the place of a ca.crt beside it, names that one."""
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        hosts = tomlkit.parse(text).unwrap().get("host")
+    except (TOMLKitError, ValueError):
+        return False
+    tables = [table for table in hosts.values() if isinstance(table, dict)] if isinstance(hosts, dict) else []
+    return any(file in (ca if isinstance(ca, list) else [ca]) for ca in (table.get("ca") for table in tables))
+
+
+def instead_of(file: Path, host: HostReader) -> str:
+    """The hosts.toml that containerd reads and that does not lead to this ca.crt beside it; empty where there is none."""
+    stands = file.with_name("hosts.toml")
+    if host.info(stands) is None:
+        return ""
+    try:
+        text = (host.read(stands) or b"").decode("utf-8", "replace")
+    except GdkregError:
+        return str(stands)
+    return "" if leads_to(text, str(file)) else str(stands)
 
 
 def der(pem: bytes) -> bytes:

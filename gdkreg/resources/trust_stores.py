@@ -27,11 +27,13 @@ _KEYS = [row.key for row in _FILES]
 
 
 class StoresState(msgspec.Struct, frozen=True):
-    """`wanted` are those of the chosen clients, `former` others that hold ours."""
+    """`wanted` are those of the chosen clients, `former` others that hold ours. `kept` are of a chosen client, too, in a VM or
+    node that is not in use just now: they stay as they are until it is again, or until `down`."""
 
     certificate: bytes | None
     wanted: list[Seen]
     former: list[Seen]
+    kept: list[Seen] = []
 
 
 class TrustStores(msgspec.Struct, frozen=True):
@@ -55,11 +57,20 @@ class TrustStores(msgspec.Struct, frozen=True):
         made += [self._parsed(f"{key} - {path}", around) for path in self.files.ours() for key in _KEYS]
         if self.lost:
             made += [self._parsed(f"{row.key} - {stores.path_of(row, self.authority, host.platform)}", around) for row in _FILES]
-        former = {store.target: store for store in made if store is not None and store.target not in known}
+        others = {store.target: store for store in made if store is not None and store.target not in known}
+        ours = [seen for store in others.values() if self._is_former(seen := self._seen(store, host, around))]
         return StoresState(
             host.read(self.certificate),
             [self._seen(store, host, around) for store in chosen],
-            [seen for store in former.values() if self._is_former(seen := self._seen(store, host, around))],
+            [seen for seen in ours if not self._stays(seen)],
+            [seen for seen in ours if self._stays(seen)],
+        )
+
+    def _stays(self, seen: Seen) -> bool:
+        """Whether another engine is in use, as after docker-machine was left, and nobody took its trust back."""
+        row = seen.store.row
+        return (
+            row.how == "command" and row.client in self.clients and seen.store.authority in {"", self.authority} and not seen.gone
         )
 
     def _facts(self) -> dict[str, Entry]:
@@ -98,7 +109,8 @@ class TrustStores(msgspec.Struct, frozen=True):
 
     def plan(self, state: StoresState, present: bool) -> list[Action]:
         wanted = state.wanted if present else []
-        gone = state.former if present else [*state.former, *(seen for seen in state.wanted if self._is_former(seen))]
+        wants_all_back = [] if present else [*state.kept, *(seen for seen in state.wanted if self._is_former(seen))]
+        gone = [*state.former, *wants_all_back]
         actions = [action for seen in gone for action in self._take_back(seen)]
         for seen in wanted:
             actions += self._give_file(seen, state) if seen.file is not None else self._give(seen, state)
@@ -231,6 +243,7 @@ class TrustStores(msgspec.Struct, frozen=True):
             Note("changed", f"{seen.store.title}: {seen.store.file} is left of before", "gdkreg reconfigure")
             for seen in state.former
         ]
+        notes += [Note("ok", f"{seen.store.title}: {seen.store.file}, which stays for when it is in use") for seen in state.kept]
         return [*notes, *left] or [Note("off", "not asked for")]
 
     def _note(self, seen: Seen, state: StoresState) -> Note:
@@ -254,12 +267,6 @@ class TrustStores(msgspec.Struct, frozen=True):
         if seen.file is not None:
             return seen.file.content == certificate and seen.taken
         return any(der(pem) == der(certificate) for pem in seen.pems)
-
-
-def _keys_of(path: Path) -> Sequence[str]:
-    """The rows that may write such a file; the store's own path tells which."""
-    del path
-    return [row.key for row in stores.ROWS if row.how == "file"]
 
 
 def _typed(words: Sequence[str]) -> str:

@@ -162,8 +162,10 @@ class Registry:
             return self._process()
         container, why = self._container
         if container is None:
+            away = machine.elsewhere(self.settings, self._host.platform.env)
+            first = machine.way(self.settings) if away else "start the engine"
             raise GdkregError(
-                "cannot tell whether the registry's container runs", why=why, fix="start the engine, then the same command again"
+                "cannot tell whether the registry's container runs", why=why, fix=f"{first}, then the same command again"
             )
         runtime: Runtime = container
         return runtime

@@ -44,7 +44,7 @@ def on(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Out
     try:
         found = work.carry_out(plan, dry_run=dry_run, check=lambda: [root.inventory(settings).insecure()])
     except NotTakenError as error:
-        _roll_back(root, settings, listener)
+        _roll_back(root, settings)
         error.why = f"{error.why}; the engine's file is as it was".removeprefix("; ")
         raise
     found.data |= outcome.data
@@ -90,11 +90,13 @@ def _refuse(root: Root, resource: Insecure, seen: Seen) -> None:
         )
 
 
-def _roll_back(root: Root, settings: Settings, listener: Listener) -> None:
+def _roll_back(root: Root, settings: Settings) -> None:
+    """Nobody is asked again: who agreed to the change did not agree to a half of it."""
+
     def plan(preview: Preview) -> list[Step]:
         return reconcile.plan([root.inventory(settings).insecure()], preview, present=False)
 
-    Work(root, "insecure on", listener).carry_out(plan, present=False)
+    Work(root, "insecure on").carry_out(plan, present=False)
 
 
 def _warnings(root: Root, settings: Settings, *, done: bool) -> list[str]:
@@ -119,6 +121,17 @@ def off(root: Root, listener: Listener = SILENT, *, dry_run: bool = False) -> Ou
     return outcome
 
 
+def _in_file(root: Root, seen: Seen) -> list[str]:
+    """The names in the engine's file: it keeps one that is gone, as where it hung while `off` took it out."""
+    from gdkreg.resources import json_list
+
+    try:
+        text = (root.host.read(seen.config, as_root=seen.as_root) or b"").decode("utf-8-sig", "replace") if seen.config else ""
+        return json_list.read(text, KEY) or []
+    except (GdkregError, json_list.WrongJsonError):
+        return []
+
+
 def _left(root: Root, settings: Settings, *, changed: bool) -> list[str]:
     """Where the registry is still taken without TLS, and why."""
     engine, seen = root.insecure_list()
@@ -128,7 +141,9 @@ def _left(root: Root, settings: Settings, *, changed: bool) -> list[str]:
         return [again] if changed else []
     if name not in (seen.listed or ()):
         return []
-    if changed:
-        return [f"! the engine takes {name} without TLS until it is restarted: systemctl restart docker"]
+    if changed or (seen.config is not None and name not in (*seen.flags, *_in_file(root, seen))):
+        user = " --user" if engine.rootless else ""
+        again = f"systemctl{user} restart {'podman' if engine.kind.startswith('podman') else 'docker'}"
+        return [f"! the engine takes {name} without TLS until it is restarted: {again}"]
     where = by_hand(engine, root.host.platform, name) or f"take it out of {seen.config or 'its file'}, then restart the engine"
     return [f"! the engine takes {name} without TLS, but not by gdkreg: {where.replace('add', 'remove', 1)}"]

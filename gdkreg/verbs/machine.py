@@ -31,7 +31,10 @@ def reconfigure(root: Root, listener: Listener = SILENT, *, dry_run: bool = Fals
         outcome.data["enabled"] = False
         outcome.next = "gdkreg config set registry.enabled true"
         return outcome
+    from gdkreg.verbs import engine
+
     root.decide_issuer()
+    behind = engine.left_behind(root)  # afterwards nothing tells of it any more
 
     def plan(preview: Preview) -> list[Step]:
         root.refuse_other_claims()
@@ -40,6 +43,7 @@ def reconfigure(root: Root, listener: Listener = SILENT, *, dry_run: bool = Fals
     work = Work(root, "reconfigure", listener)
     outcome = work.carry_out(plan, dry_run=dry_run, check=lambda: root.inventory().all(), claim=True)
     outcome.data["enabled"] = True
+    outcome.notes += behind
     if dry_run:
         outcome.notes += trust_left_out(root)
     if outcome.changes and not dry_run:

@@ -67,7 +67,7 @@ def check(root: Root, file: Path, pull_policy: str = "") -> Checked:
     left, seen = runner.plan(state, True), runner.seen(state)
     docker = [item.name for item in seen if item.patched]
     if left:
-        why = f"{file} is not patched: {left[0].reason}"
+        why = f"{file} is not patched: {left[-1].reason}"  # before it may come what gives back an edit
     else:
         why = f"{file} is patched" if docker else f"{file} holds no Docker runner, so there is nothing to patch"
     return Checked(str(file), not left, why, seen)

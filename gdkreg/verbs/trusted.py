@@ -12,6 +12,7 @@ from gdkreg.engines import present, trust
 from gdkreg.engines.present import Around
 from gdkreg.engines.stores import BY_KEY, CLIENTS, ROWS, Row, Store
 from gdkreg.errors import GdkregError
+from gdkreg.resources.store_seen import instead_of
 from gdkreg.resources.store_seen import look as look_into
 from gdkreg.verbs.root import Root
 
@@ -54,6 +55,7 @@ class _Eye:
         self.trusts = root.inventory().trusts()
         self.choice = self.trusts.choice()
         self.around: Around = self.trusts.around()
+        self.kept = {place.folder for place in self.trusts.docker_trust().places}
         self.authority = root.settings.authority
         self.path = root.path / "registry_host.crt"
         self.certificate = root.host.read(self.path)
@@ -74,16 +76,20 @@ class _Eye:
     def _row_of(self, client: str, place: trust.Place) -> Row:
         return next(row for row in ROWS if row.client == client and row.of == place.of and row.how == "certs.d")
 
-    def _chosen(self, client: str) -> bool:
+    def _chosen(self, row: Row, reads: str) -> bool:
+        """Whether reconfigure keeps it current. The usual clients have folders, and those of the engine in use alone."""
         from gdkreg.resources.trusts import USUAL
 
-        return client in self.choice.more or (self.choice.usual and client in set(USUAL) - set(self.choice.less))
+        if row.client in self.choice.more:
+            return True
+        here = row.how == "builder" or (row.how == "certs.d" and Path(reads).parents[1] in self.kept)
+        return here and self.choice.usual and row.client in set(USUAL) - set(self.choice.less)
 
     def _file(self, client: str, row: Row, path: Path) -> Trusting:
         path = self._instead(client, path)
         state, why = self._state(path)
         found = self._trusting(row, str(path), state, why)
-        if client == "containerd" and (stands := path.with_name("hosts.toml")) and self.host.info(stands):
+        if client == "containerd" and (stands := instead_of(path, self.host)):
             line = f'ca = "{path}"'
             return msgspec.structs.replace(found, state="unread", why=f"{stands} counts in its place", fix=f"add to it: {line}")
         due = self._due(row, path) if state == "current" else ""
@@ -106,7 +112,7 @@ class _Eye:
         return ("current", "") if content == self.certificate else ("other", "")
 
     def _trusting(self, row: Row, reads: str, state: State, why: str, store: Store | None = None) -> Trusting:
-        chosen = self._chosen(row.client)
+        chosen = self._chosen(row, reads)
         store = store or Store(row, self.authority, str(self.root.path / "registry"), "", self.around.program)
         fix = "gdkreg reconfigure" if chosen else f"gdkreg trust-docker-registry --client {row.client}"
         return Trusting(
@@ -150,9 +156,12 @@ class _Eye:
     def _store(self, store: Store) -> Trusting:
         if store.row.how == "file":
             return self._of_a_file(store)
+        from gdkreg.resources.x509 import root_of
+
         seen = look_into(store, self.host, self.path)
         current = any(self._same(pem) for pem in seen.pems)
-        state: State = "unread" if not seen.answers else "current" if current else "other" if seen.pems else "missing"
+        others = seen.pems if store.row.fed else [pem for pem in seen.pems if root_of(pem) == self.root.identity.id]
+        state: State = "unread" if not seen.answers else "current" if current else "other" if others else "missing"
         if seen.instead:
             found = self._trusting(store.row, store.file, "unread", f"{seen.instead} counts in its place", store)
             return msgspec.structs.replace(found, fix=f'add to it: ca = "{store.file}"')

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from gdkreg.clients.table import CLIENTS
 from gdkreg.engines import stores
+from gdkreg.engines.stores import BY_KEY, ROWS
 from gdkreg.engines.stores import CLIENTS as NAMED
-from gdkreg.engines.stores import ROWS
 from gdkreg.errors import ConfigError, GdkregError
 from gdkreg.options import Choice
 from gdkreg.plan import reconcile
 from gdkreg.plan.actions import Step
 from gdkreg.plan.outcome import Listener, Outcome
 from gdkreg.plan.preview import Preview
+from gdkreg.resources.store_seen import instead_of
 from gdkreg.verbs.machine import trust_left_out
 from gdkreg.verbs.root import Root
 from gdkreg.verbs.work import SILENT, Work
@@ -103,6 +104,9 @@ def _to_do(root: Root, clients: tuple[str, ...], *, changed: bool) -> list[str]:
     then += [row.again for row in ROWS if changed and row.how == "builder" and row.client in clients]
     reached = [note for item in trusts.all() if item.name == "trust_stores" for note in item.notes(item.inspect(root.reader))]
     doubts = [f"{note.text}\n    {note.fix}" for note in reached if note.level == "warning"]
+    ca = Path(BY_KEY["containerd"].place) / root.settings.authority / "ca.crt"
+    if "containerd" in clients and (stands := instead_of(ca, root.reader)):
+        doubts.append(f'{ca} does not count: {stands} does\n    add to it: ca = "{ca}"')
     engine = hint(root.engine) if not clients or "docker" in clients else ""
     return [text for text in [engine, *dict.fromkeys(then), *doubts] if text]
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gdkreg.config.effective import Settings
 from gdkreg.errors import GdkregError
@@ -115,10 +118,19 @@ class Work:
             repairs, afterwards = [*repairs, *afterwards], []
         for step in repairs:
             preview.take(step.action)
-        steps = [*repairs, *plan(preview)]
+        steps = [*repairs, *map(self._helped, plan(preview))]
         self._afterwards = interrupted.still_to_do(afterwards, steps)
         steps += self._afterwards
         return [*self._aside(), *steps] if steps else []
+
+    def _helped(self, step: Step) -> Step:
+        """What keeps `down` from an edited file would take everything else down, where `down` was not asked for."""
+        action = step.action
+        if self._keep_going or not isinstance(action, Leave) or not action.fix.startswith("gdkreg down --keep-edits"):
+            return step
+        sudo = "" if self.root.host.may_write(Path(action.target)) else "sudo "
+        fix = f"look at it, then: {sudo}rm {shlex.quote(action.target)}, and the same command again"
+        return msgspec.structs.replace(step, action=msgspec.structs.replace(action, fix=fix))
 
     def _aside(self) -> list[Step]:
         """A `.gdkreg/` that is another root's goes out of the way of whoever sets this root up."""

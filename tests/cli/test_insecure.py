@@ -13,8 +13,12 @@ from gdkreg.cli import session
 from gdkreg.cli.app import build
 from gdkreg.engines import detect, insecure
 from gdkreg.engines.detect import Endpoint, Engine, Kind
+from gdkreg.engines.insecure import NotTakenError
 from gdkreg.host import daemons
 from gdkreg.host.daemons import Daemon
+from gdkreg.plan.outcome import Silent
+from gdkreg.verbs import insecure as verb
+from gdkreg.verbs.root import Root
 from tests.fakes import FakeHost
 
 ROOT = Path("/home/dev/gdk")
@@ -119,6 +123,22 @@ def test_an_engine_that_does_not_take_it_is_rolled_back(fake: FakeHost, monkeypa
     assert "taken without" not in gdkreg("status").output
 
 
+def test_a_roll_back_asks_nobody(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a «no» would leave the file that the engine does not take, and say that nothing was changed."""
+    engine(monkeypatch, fake).obeys = False
+    set_up(fake)
+    fake.put(CONFIG, '{"mtu": 1400}')
+    answers = iter([True, False])
+
+    class Person(Silent):
+        def agree(self, items: Any, *, ask: bool) -> bool:
+            return next(answers)
+
+    with pytest.raises(NotTakenError):
+        verb.on(Root(ROOT, fake), Person())
+    assert fake.files[CONFIG] == b'{"mtu": 1400}'
+
+
 def test_with_tls_it_is_refused(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     engine(monkeypatch, fake)
     set_up(fake, tls=True)
@@ -176,7 +196,6 @@ def test_flags_of_the_engine(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_up_says(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     from gdkreg.verbs.machine import trust_hints
-    from gdkreg.verbs.root import Root
 
     docker = engine(monkeypatch, fake)
     set_up(fake)
@@ -205,3 +224,73 @@ def test_before_the_first_reconfigure(fake: FakeHost, monkeypatch: pytest.Monkey
     fake.put(ROOT / "gdk.yml", GDK_YML.replace("ADDRESS", "172.16.123.1").replace("TLS", "false"))
     assert "not set up yet" in gdkreg("insecure", "on", code=1).output
     assert "Nothing to do" in gdkreg("insecure", "off").output
+
+
+def test_tls_switched_on_leads_from_the_list_to_trust(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both write buildkitd.toml: who gives it up comes first, once, and nothing is taken for somebody's edit."""
+    docker = engine(monkeypatch, fake)
+    fake.put("/usr/lib/docker/cli-plugins/docker-buildx", "")
+    set_up(fake, tls=True)
+    gdkreg("trust-docker-registry", "--client", "buildx", "--yes")
+    set_up(fake)
+    gdkreg("insecure", "on", "--yes")
+    buildkit = ROOT / "registry/buildkitd.toml"
+    assert b"http = true" in fake.files[buildkit]
+    fake.put(ROOT / "gdk.yml", GDK_YML.replace("ADDRESS", "172.16.123.1").replace("TLS", "true"))
+    assert "~  insecure" in gdkreg("status").output, "the list still has it"
+    text = gdkreg("reconfigure", "--yes").output
+    assert "edited after" not in text
+    assert text.count("buildkitd.toml") == 2, "removed, and written"
+    assert b"ca = [" in fake.files[buildkit]
+    assert docker.listed == []
+    set_up(fake)
+    gdkreg("insecure", "on", "--yes")
+    fake.put(CONFIG, "{")
+    told = gdkreg("down", "--yes", code=1).output
+    assert told.count("left: insecure") == 1
+    fake.put(CONFIG, "{}")
+    gdkreg("down", "--yes")
+    assert fake.info(buildkit) is None
+
+
+def test_a_file_that_was_edited_is_left_and_off_names_no_down(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine(monkeypatch, fake)
+    set_up(fake)
+    gdkreg("insecure", "on", "--yes")
+    buildkit = ROOT / "registry/buildkitd.toml"
+    fake.files[buildkit] += b"# mine\n"
+    text = gdkreg("insecure", "off", "--yes", code=1).output
+    assert f"fix: look at it, then: rm {buildkit}, and the same command again" in text
+    fake.remove(buildkit)
+    gdkreg("insecure", "off", "--yes")
+    assert "insecure" not in gdkreg("status").output
+
+
+def test_off_after_the_engine_was_purged(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With /etc/docker and all. Nothing of ours is there any more, and no folder to write into."""
+    engine(monkeypatch, fake)
+    set_up(fake)
+    fake.put(CONFIG, '{"mtu": 1400}')
+    gdkreg("insecure", "on", "--yes")
+    fake.remove_tree(CONFIG.parent)
+    engine(monkeypatch, fake, "none")
+    gdkreg("insecure", "off", "--yes")
+    assert CONFIG not in fake.files
+    assert ROOT / "registry/buildkitd.toml" not in fake.files
+    assert "insecure" not in gdkreg("status").output
+    gdkreg("down", "--yes")
+
+
+def test_off_of_an_engine_that_hung_meanwhile(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps a list that is gone from its file, so there is nothing to take out of that."""
+    docker = engine(monkeypatch, fake)
+    set_up(fake)
+    gdkreg("insecure", "on", "--yes")
+    engine(monkeypatch, fake, "none")
+    assert "it keeps its list until it is restarted" in gdkreg("insecure", "off", "--yes").output
+    engine(monkeypatch, fake, "rootless").listed = docker.listed
+    assert "until it is restarted: systemctl --user restart docker" in gdkreg("insecure", "off").output
+    engine(monkeypatch, fake).listed = docker.listed
+    assert "until it is restarted: systemctl restart docker" in gdkreg("insecure", "off").output
+    fake.put(CONFIG, f'{{"insecure-registries": ["{NAME}"]}}')
+    assert f"not by gdkreg: take it out of {CONFIG}" in gdkreg("insecure", "off").output

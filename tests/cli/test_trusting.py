@@ -122,3 +122,13 @@ def test_root_is_asked_for_by_the_command_to_type(host: FakeHost) -> None:
     host.refuse_root = True
     text = gdkreg("trust-docker-registry", "--client", "containerd", code=4).output
     assert "sudo install -d" in text
+
+
+def test_a_hosts_toml_of_containerds_is_told_until_it_leads_there(host: FakeHost) -> None:
+    toml, line = CONTAINERDS.with_name("hosts.toml"), f'ca = "{CONTAINERDS}"'
+    host.put(toml, '[host."https://registry.test:5000"]\n')
+    assert f"! {CONTAINERDS} does not count: {toml} does" in gdkreg("trust-docker-registry", "--client", "containerd").output
+    assert f"add to it: {line}" in table()[1]
+    host.put(toml, f'[host."https://registry.test:5000"]\n{line}\n')
+    assert "does not count" not in gdkreg("trust-docker-registry", "--client", "containerd").output
+    assert table()[1] == f"✓ containerd containerd {CONTAINERDS} registry_host.crt"

@@ -205,3 +205,27 @@ def test_env_leads_out_of_the_vm_and_back(vm: MachineBox) -> None:
     outside = json.loads(vm.run("python", "-m", "gdkreg", "env", "--json", env={}).out)
     assert (outside["machine"], outside["run"]) == ("", 'eval "$(docker-machine env default)"')
     assert outside["machines"] == [{"name": "default", "state": "Running"}]
+
+
+def test_the_vm_is_left_while_it_is_off(vm: MachineBox) -> None:
+    """Its trust and its container stay there: reconfigure goes on, tells of both, and down takes them back later."""
+    crt, tool = vm.folder / "vm-docker/certs.d" / HOST / "ca.crt", vm.folder / "bin/docker-machine"
+    vm.configure(IN_A_VM)
+    crt.unlink(missing_ok=True)  # of the tests before
+    vm.run("mkdir", "-p", f"{vm.folder}/home/.docker/machine/machines/default")
+    vm.ok("up", "--yes")
+    vm.ok("trust-docker-registry", "--client", "docker", "--yes")
+    assert crt.exists()
+    tool.write_text(STAND_IN.replace("ssh)\n", "ssh) echo 'Host is not running' >&2; exit 1\n", 1))
+    left = vm.run("python", "-m", "gdkreg", "reconfigure", "--yes", env={})
+    again = vm.run("python", "-m", "gdkreg", "reconfigure", "--yes", env={})
+    tool.write_text(STAND_IN)
+    assert left.code == 0, left
+    assert "a container of the registry may be left behind: it is in docker-machine default" in left.out
+    assert (again.code, "Nothing to do" in again.out) == (0, True), again
+    refused = vm.gdkreg("down", "--yes")
+    assert "fix: unset DOCKER_CERT_PATH DOCKER_HOST DOCKER_MACHINE_NAME DOCKER_TLS_VERIFY, then the same command again" in (
+        refused.out
+    ), refused
+    assert not crt.exists()
+    vm.run("docker", "rm", "-f", vm.run("docker", "ps", "-aq").out.strip())

@@ -185,6 +185,14 @@ def test_a_default_socket_that_is_a_dead_link_hides_no_living_one() -> None:
     assert detect.endpoint(plain).url == "unix:///run/user/1000/docker.sock"
 
 
+def test_a_docker_configuration_that_may_not_be_read_is_done_without() -> None:
+    """`sudo docker login` leaves it root's, and docker itself goes on with the default socket."""
+    host = FakeHost(home="/home/dev")
+    host.put("/home/dev/.docker/config.json", '{"currentContext": "remote"}')
+    host.unreadable.add(Path("/home/dev/.docker/config.json"))
+    assert detect.endpoint(host) == detect.Endpoint("unix:///var/run/docker.sock", detect.DEFAULT)
+
+
 def test_the_default_context_is_the_default_socket() -> None:
     host = FakeHost(env={"DOCKER_CONTEXT": "default"})
     assert detect.endpoint(host).source == "default socket"

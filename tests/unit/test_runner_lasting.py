@@ -203,3 +203,12 @@ def test_where_the_certificates_have_to_be(fake: FakeHost) -> None:
     assert notes(fake, "none", None, mode)[1].endswith("on this machine")
     assert notes(fake, "desktop", None, mode)[1].endswith("VM")
     assert notes(fake, "machine", None, mode)[1].endswith("copy it to that machine")
+
+
+def test_check_of_a_file_that_somebody_edited_since(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is given back first is no reason to say that nothing is amiss."""
+    found = root(fake)
+    runners.runner_patch(found, FILE)
+    new = '[[runners]]\n  name = "new"\n  executor = "docker"\n'
+    fake.put(FILE, fake.files[FILE].decode() + new)
+    assert check(fake, monkeypatch) == (1, f"{FILE} is not patched: certificates and host names for the jobs\n")

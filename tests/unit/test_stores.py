@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+from cryptography.x509 import load_pem_x509_certificate
 
 from gdkreg.engines import present, stores
 from gdkreg.engines.api import Api, EngineError
@@ -28,7 +29,7 @@ from gdkreg.host.base import Completed, digest
 from gdkreg.plan.actions import ForgetFact, Leave, RunCommand, sentence
 from gdkreg.plan.ledger import Entry
 from gdkreg.resources import x509
-from gdkreg.resources.store_seen import der
+from gdkreg.resources.store_seen import der, instead_of
 from gdkreg.resources.trust_stores import TrustStores
 from tests.fakes import FakeHost
 from tests.unit.conftest import ROOT
@@ -104,9 +105,11 @@ class Tools(FakeHost):
         elif argv[1] == "delete-certificate":
             sha1 = argv[argv.index("-Z") + 1]
             self.keychain = [pem for pem in self.keychain if hashlib.sha1(der(pem)).hexdigest().upper() != sha1]
-        elif not self.keychain:
+        name = argv[argv.index("-c") + 1] if "-c" in argv else ""
+        found = [pem for pem in self.keychain if name in load_pem_x509_certificate(pem).subject.rfc4514_string()]
+        if argv[1] == "find-certificate" and not found:
             return Completed(44, "", f"security: SecKeychainSearchCopyNext: {_NOTHING}\n")
-        return Completed(0, b"".join(self.keychain).decode())
+        return Completed(0, b"".join(found).decode())
 
     def inside(self, row: str) -> Path:
         return self.folder / BY_KEY[row].place.format(authority=A).lstrip("/") / "ca.crt"
@@ -129,7 +132,13 @@ def host(tmp_path: Path, request: pytest.FixtureRequest) -> Tools:
     made = Tools(tmp_path, getattr(request, "param", "linux"))
     made.put(ROOT / "gdk.yml", "")
     renew(made)
-    for folder in (".colima", ".rd", ".docker/machine", ".local/share/containers/podman/machine", ".minikube/profiles/minikube"):
+    for folder in (
+        ".colima/default",
+        ".rd",
+        ".docker/machine/machines/default",
+        ".local/share/containers/podman/machine",
+        ".minikube/profiles/minikube",
+    ):
         made.put(f"/home/dev/{folder}/.keep", "")
     made.infos.pop(Path("/home/dev/.minikube/profiles/.keep"), None)
     return made
@@ -216,6 +225,23 @@ def test_a_hosts_toml_beside_it_counts_in_its_place(host: Tools) -> None:
     assert 'ca = "/etc/containerd/certs.d/registry.test:5000/ca.crt"' in note.fix
 
 
+def test_a_hosts_toml_that_names_it_is_as_it_should_be(host: Tools) -> None:
+    ca = "/etc/containerd/certs.d/registry.test:5000/ca.crt"
+    apply(host, of_row(host, "kind"))
+    beside = host.inside("kind").with_name("hosts.toml")
+    for text, counts in {
+        f'[host."https://{A}"]\n  ca = "{ca}"': True,
+        f'[host."https://{A}"]\n  ca = ["/x.crt", "{ca}"]\n': True,
+        f'ca = "{ca}"\n[host."https://{A}"]\n': False,
+        f'[host."https://{A}"]\n# ca = "{ca}"\n': False,
+        f'[host."https://{A}"\n ca = "{ca}"\n': False,
+    }.items():
+        beside.write_text(text)
+        assert levels(host, of_row(host, "kind")) == (["ok", "ok"] if counts else ["warning", "ok"]), text
+        host.put(Path(ca).with_name("hosts.toml"), text)
+        assert instead_of(Path(ca), host) == ("" if counts else str(Path(ca).with_name("hosts.toml")))
+
+
 def test_a_vm_that_does_not_answer_is_left_and_one_that_is_gone_forgotten(host: Tools) -> None:
     found = of_row(host, "colima-vm")
     apply(host, found)
@@ -225,7 +251,7 @@ def test_a_vm_that_does_not_answer_is_left_and_one_that_is_gone_forgotten(host: 
     (left,) = plan(host, of_row(host, "colima-vm", wanted=False))
     assert isinstance(left, Leave)
     assert "it does not run" in left.reason
-    host.remove_tree(Path("/home/dev/.colima"))
+    host.remove_tree(Path("/home/dev/.colima/default"))
     (gone,) = plan(host, of_row(host, "colima-vm", wanted=False))
     assert isinstance(gone, ForgetFact)
     assert sentence(gone) == (
@@ -233,6 +259,57 @@ def test_a_vm_that_does_not_answer_is_left_and_one_that_is_gone_forgotten(host: 
     )
     apply(host, of_row(host, "colima-vm", wanted=False))
     assert not journal(host).facts("store")
+
+
+@pytest.mark.parametrize(
+    ("row", "variable", "place"),
+    [
+        ("docker-machine", {}, "/home/dev/.docker/machine/machines/default"),
+        ("docker-machine", {"MACHINE_STORAGE_PATH": "/vms"}, "/vms/machines/default"),
+        ("colima-vm", {"COLIMA_HOME": "/colima"}, "/colima/default"),
+        ("colima-vm", {"XDG_CONFIG_HOME": "/xdg"}, "/xdg/colima/default"),
+    ],
+)
+def test_a_vm_that_is_off_is_gone_with_its_own_folder_alone(host: Tools, row: str, variable: dict[str, str], place: str) -> None:
+    apply(host, of_row(host, row))
+    host.platform = msgspec.structs.replace(host.platform, env={**host.platform.env, **variable})
+    for folder in (".colima", ".docker"):
+        host.remove_tree(Path("/home/dev") / folder)
+    host.put(f"{place}/config.json", "")
+    host.put(f"{Path(place).parent}/another/config.json", "")
+    host.away.add(BY_KEY[row].look[0])
+    (left,) = plan(host, of_row(host, row, wanted=False))
+    assert isinstance(left, Leave), "it is only off"
+    host.remove_tree(Path(place))
+    (gone,) = plan(host, of_row(host, row, wanted=False))
+    assert isinstance(gone, ForgetFact)
+
+
+def test_what_is_not_in_use_just_now_keeps_its_trust(host: Tools) -> None:
+    """As after docker-machine was left: its VM, on or off, is no reason to fail, and down takes it back."""
+    apply(host, of_row(host, "docker-machine"))
+    left = resource(host, "docker")
+    assert plan(host, left) == []
+    host.away.add("docker-machine")
+    assert plan(host, left) == []
+    assert levels(host, left) == ["ok"]
+    assert [type(action) for action in plan(host, left, present=False)] == [Leave]
+    host.away.clear()
+    (back,) = plan(host, left, present=False)
+    assert isinstance(back, RunCommand)
+    apply(host, left, present=False)
+    assert not host.inside("docker-machine").exists()
+
+
+def test_what_has_to_be_left_keeps_nobody_from_the_rest(host: Tools) -> None:
+    """The registry has another name by now, and the VM that trusts the former one is off."""
+    apply(host, of_row(host, "docker-machine"))
+    host.away.add("docker-machine")
+    renamed = msgspec.structs.replace(resource(host, "docker"), authority="new.test:5000")
+    (left,) = plan(host, renamed)
+    assert isinstance(left, Leave)
+    apply(host, renamed)
+    assert journal(host).facts("store")
 
 
 @pytest.mark.parametrize(("containers", "kind"), [([], ForgetFact), (None, Leave)])
@@ -290,6 +367,16 @@ def test_the_keychain(host: Tools) -> None:
     assert not journal(host).facts("store")
 
 
+@pytest.mark.parametrize("host", ["darwin"], indirect=True)
+def test_the_keychain_gives_up_a_former_name(host: Tools) -> None:
+    host.install("security")
+    apply(host, resource(host, "system", kind="none"))
+    new = x509.self_signed(x509.new_tls_key(), "new.test", ("new.test",), 9, journal(host).identity.id).certificate
+    host.put(CERTIFICATE, new)
+    apply(host, msgspec.structs.replace(resource(host, "system", kind="none"), authority="new.test:5000"))
+    assert host.keychain == [new], "the one of before would be believed for ever"
+
+
 # the operating system's own store, and minikube's folder
 
 
@@ -333,6 +420,18 @@ def test_the_systems_own_store_by_its_mark_alone(host: Tools) -> None:
     assert cast(RunCommand, refreshed).argv == ("update-ca-certificates", "--fresh")
 
 
+def test_the_systems_own_store_gives_up_a_name_without_port(host: Tools) -> None:
+    host.install("update-ca-certificates")
+    host.put("/usr/local/share/ca-certificates/.keep", "")
+    chosen = msgspec.structs.replace(resource(host, "system"), authority="registry.test")
+    host.put("/etc/ssl/certs/ca-certificates.crt", host.files[CERTIFICATE])
+    apply(host, chosen)
+    path = Path("/usr/local/share/ca-certificates/gdkreg-registry.test.crt")
+    assert path in host.files
+    apply(host, msgspec.structs.replace(resource(host), authority="registry.test"))
+    assert path not in host.files
+
+
 def test_undo_of_the_systems_own_store_makes_it_anew_after_its_file(host: Tools) -> None:
     host.install("update-ca-certificates")
     host.put("/usr/local/share/ca-certificates/.keep", "")
@@ -359,10 +458,11 @@ def test_minikube_gets_the_file_for_its_next_start_too(host: Tools) -> None:
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.how in {"file", "command"}], ids=lambda row: row.key)
-def test_a_line_of_the_journal_is_read_again_and_others_are_refused(row: stores.Row) -> None:
+@pytest.mark.parametrize("authority", [A, "registry.test"])  # port 443 stands in no name
+def test_a_line_of_the_journal_is_read_again_and_others_are_refused(row: stores.Row, authority: str) -> None:
     platform = FakeHost(home="/home/dev").platform
     name = "default" if row.names else ""
-    store = Store(row, A if row.key != "keychain" else "", stores.path_of(row, A, platform), name)
+    store = Store(row, authority if row.key != "keychain" else "", stores.path_of(row, authority, platform), name)
     assert stores.parse(store.target, platform) == store
     for wrong in (f"{row.key} x /etc/passwd", f"{row.key} -x;y {store.path}", f"{row.key}", f"{row.key} - {store.path}/.."):
         assert stores.parse(wrong, platform) is None

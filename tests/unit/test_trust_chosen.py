@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 import yaml
 
@@ -149,6 +150,31 @@ def test_which_file_is_read_and_whether_it_is_the_certificate(root: Root) -> Non
     host.unreadable.add(path)
     assert line(root, "Docker Engine").state == "unread"
     assert trusted.look(root).absent["minikube"] == "minikube on PATH"
+
+
+@pytest.mark.parametrize(
+    ("kind", "of", "client"),
+    [
+        ("machine", "docker-machine's VM default", "docker"),
+        ("colima", "Colima's VM default", "docker"),
+        ("podman", "Docker Engine", "docker"),
+        ("rootless", "podman, buildah and skopeo", "podman"),
+    ],
+)
+def test_what_reconfigure_does_not_keep_is_asked_for_by_name(root: Root, tmp_path: Path, kind: str, of: str, client: str) -> None:
+    """The usual clients are kept in the folders of the engine in use alone."""
+    host = with_engine(root, kind, [])
+    root.__dict__["found_engine"] = (
+        Engine(cast(Any, kind), Endpoint("unix:///home/dev/.colima/default/docker.sock", "x")),
+        cast(Api, Containers([])),
+    )
+    for name in ("dockerd", "podman"):
+        (tmp_path / name).touch(0o755)
+    env = {"PATH": str(tmp_path), "DOCKER_MACHINE_NAME": "default"}
+    host.platform = msgspec.structs.replace(host.platform, env={**host.platform.env, **env})
+    root.options = root.options.also(trust=True)
+    found = line(root, of)
+    assert (found.chosen, found.fix) == (False, f"gdkreg trust-docker-registry --client {client}")
 
 
 @pytest.mark.parametrize(
