@@ -60,7 +60,8 @@ class _Eye:
         self.path = root.path / "registry_host.crt"
         self.certificate = root.host.read(self.path)
 
-    def of_client(self, client: str) -> list[Trusting]:
+    def of_client(self, client: str, *, inside: bool = True) -> list[Trusting]:
+        """`inside`: also what only a tool of others tells, as of a VM."""
         engine, platform = self.root.engine, self.host.platform
         found = [
             self._file(client, self._row_of(client, place), place.folder / self.authority / "ca.crt")
@@ -68,7 +69,7 @@ class _Eye:
         ]
         if client == "buildx":
             found.append(self._builder())
-        kept = [self._store(store) for store in present.stores_of(client, self.authority, self.around)]
+        kept = [self._store(store) for store in present.stores_of(client, self.authority, self.around)] if inside else []
         if any(one.state == "current" for one in kept):  # in the VM, so that no restart is needed
             found = [msgspec.structs.replace(one, restart=False, why="", fix="") if one.restart else one for one in found]
         return [*found, *kept]
@@ -196,6 +197,17 @@ def look(root: Root) -> Trusted:
     missing = {client: present.looked_for(client, eye.around) for client in CLIENTS}
     found = [one for client in CLIENTS if not missing[client] for one in eye.of_client(client)]
     return Trusted(str(root.path), settings.authority, str(path), found, {name: why for name, why in missing.items() if why})
+
+
+def kept(root: Root) -> list[Trusting]:
+    """The stores that gdkreg keeps current. No VM is asked where nobody named its client."""
+    from gdkreg.resources.trusts import USUAL
+
+    eye = _Eye(root)
+    usual = set(USUAL if eye.choice.usual else ()) - set(eye.choice.less)
+    clients = [name for name in CLIENTS if name in {*usual, *eye.choice.more} and not present.looked_for(name, eye.around)]
+    found = [one for name in clients for one in eye.of_client(name, inside=name in eye.choice.more)]
+    return [one for one in found if one.chosen]
 
 
 def as_data(found: Trusted) -> dict[str, Any]:

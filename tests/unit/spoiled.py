@@ -258,6 +258,17 @@ def no_trust(scene: Scene) -> None:
     scene.host.remove(Path("/etc/docker/certs.d/registry.test:5000/ca.crt"))
 
 
+def desktop(started: float) -> Callable[[Scene], None]:
+    """Docker Desktop copied the folder when it started; the file is of second 100."""
+
+    def spoil(scene: Scene) -> None:
+        scene.kind = "desktop"
+        socket = Path(SOCKET.url.removeprefix("unix://"))
+        scene.host.times |= {Path("/home/dev/.docker/certs.d/registry.test:5000/ca.crt"): 100.0, socket: started}
+
+    return spoil
+
+
 def forwarding_off(scene: Scene) -> None:
     scene.info["IPv4Forwarding"] = False
 

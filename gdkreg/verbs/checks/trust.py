@@ -7,7 +7,7 @@ from gdkreg.verbs.checks.seen import Finding, Seen
 
 
 def check(seen: Seen) -> list[Finding]:
-    """What `trust-docker-registry` wrote. A table of every client has its place here: one finding for each that is present."""
+    """What `trust-docker-registry` wrote, and who has to be started anew to read it. `gdkreg trust` tells of every client."""
     if not seen.settings.registry.self_signed or seen.root.applied is None:
         return []
     notes = seen.notes.get("docker_trust", [])
@@ -20,4 +20,11 @@ def check(seen: Seen) -> list[Finding]:
     if not seen.is_fine("docker_trust"):
         return found
     places = [seen.shown(place.folder) for place in seen.root.inventory().docker_trust().places]
-    return [Finding("ok", f"registry_host.crt is in {', '.join(places)}"), *found]
+    return [Finding("ok", f"registry_host.crt is in {', '.join(places)}"), *found, *_restarts(seen)]
+
+
+def _restarts(seen: Seen) -> list[Finding]:
+    from gdkreg.verbs import trusted
+
+    why = "until it is started anew it knows the certificate or the name of before"
+    return [Finding("warning", f"{one.of}: {one.why}", why, one.fix) for one in trusted.kept(seen.root) if one.restart]
