@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 export ROOT
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-builders test-sample test-faults mutants lint format bench example pages picture trust-docker-registry clean
+.PHONY: help up down test test-builders test-machines test-states test-sample test-all test-faults mutants lint format bench example pages picture trust-docker-registry clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,10 +23,22 @@ test-builders: ## The tests that need BuildKit, an engine in a container, or cli
 	@support/bootstrap builders
 	@support/bootstrap pytest tests/builders
 
-test-sample: ## A sample of make test-faults, and every command in every state
+test-machines: ## In a GDK's supervisor, on Podman and rootless Docker, in a VM, through a tunnel
+	@support/bootstrap test
+	@support/bootstrap pytest tests/machines
+
+test-states: ## Every command in every state
+	@support/bootstrap test
+	@support/bootstrap pytest tests/states
+
+test-sample: ## A sample of make test-faults
 	@support/bootstrap test
 	@support/bootstrap pytest tests/faults
-	@support/bootstrap pytest tests/states
+
+test-all: ## What make test leaves out, but for make test-faults in whole
+	@support/bootstrap builders
+	@support/bootstrap pytest tests/builders tests/machines tests/states
+	@support/bootstrap pytest tests/faults
 
 test-faults: ## Die at every system call, on full and broken disks, ten commands at once: takes hours, prints the count
 	@support/bootstrap test

@@ -110,7 +110,11 @@ def undo(
     root = session.open_root(root_dir, Options(keep_edits=keep_edits))
     outcome = verbs.undo(root, session.Terminal(yes=yes, quiet=json), dry_run=dry_run)
     done = f"Took back the last run ({outcome.data['undid']}): {outcome.changes} changes."
-    session.told(outcome, json=json, nothing="Nothing to undo.", done=done)
+    nothing = "Nothing to undo."
+    if undid := outcome.data["undid"]:  # a start that stopped what is not wanted any more, for one
+        nothing = f"Nothing of the last run ({undid}) can be taken back now."
+        nothing += "" if dry_run else " gdkreg undo goes on with the one before."
+    session.told(outcome, json=json, nothing=nothing, done=done)
 
 
 def register(app: typer.Typer) -> None:

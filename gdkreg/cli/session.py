@@ -126,11 +126,11 @@ class Terminal:
         self._shown = True
         return typer.confirm("Go on?", default=True)
 
-    def publish(self, told: Sequence[str]) -> bool:
+    def publish(self, told: Sequence[str]) -> bool | None:
         if self._yes:
             return True
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
-            return False
+            return None
         for row in told:
             out.line(row)
         return typer.confirm("Publish it?", default=False)

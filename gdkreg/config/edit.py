@@ -51,8 +51,8 @@ def set_list(path: Path, text: str, key: KeyPath, items: list[Any]) -> str:
     if node.flow_style and (flow or node.value):
         splices = _flow_items(node, cut, fresh)
     elif node.flow_style:
-        put = rows(fresh, name.start_mark.column + 2, layout.eol(text))
         end = layout.line_end(text, node.end_mark.index)
+        put = _on_lines(text, end, rows(fresh, name.start_mark.column + 2, layout.eol(text)))
         splices = [(*_with_blanks(text, node), ""), (end, end, put)]
     else:
         splices = _block_items(text, name, node, cut, fresh)
@@ -112,9 +112,7 @@ def _add(path: Path, text: str, block: Block, key: KeyPath, depth: int, value: A
             return _set(path, text[: comment.start] + bare + text[comment.end :], key, value)
         if not mine:
             at, mine = end, True
-    end_of_line = layout.eol(text)
-    head = text[:at] + ("" if not at or text[at - 1] in "\r\n" else end_of_line)
-    return head + _lines(key[depth:], value, block.column, end_of_line) + text[at:]
+    return text[:at] + _on_lines(text, at, _lines(key[depth:], value, block.column, layout.eol(text))) + text[at:]
 
 
 def _replace(text: str, node: yaml.Node, key: KeyPath, value: Any) -> str:
@@ -177,11 +175,14 @@ def _flow_items(node: yaml.SequenceNode, cut: tuple[int, int], fresh: list[Any])
 def _block_items(text: str, name: yaml.Node, node: yaml.SequenceNode, cut: tuple[int, int], fresh: list[Any]) -> list[Splice]:
     """A list with an item a line with some items in the place of others; the comments between them stay."""
     spans, (first, last), end = layout.items(text, name, node), cut, layout.eol(text)
-    put = rows(fresh, node.start_mark.column, end)
     at = spans[first][0] if first < len(spans) else spans[-1][1]
-    if put and at and text[at - 1] not in "\r\n":
-        put = end + put
+    put = _on_lines(text, at, rows(fresh, node.start_mark.column, end))
     return [(at, at, put), *((*span, "") for span in spans[first:last])]
+
+
+def _on_lines(text: str, at: int, lines: str) -> str:
+    """Lines to put in at a place, which may be the end of a last line without its end."""
+    return layout.eol(text) + lines if lines and at and text[at - 1] not in "\r\n" else lines
 
 
 def _spliced(text: str, splices: list[Splice]) -> str:

@@ -38,10 +38,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.registry.host or self.hostname
 
     @property
+    def tunnelled(self) -> bool:
+        """Whether the registry's name and port are those of a tunnel's far end."""
+        return self.auto_devops.enabled and self.registry.external_port != self.registry.port
+
+    @property
     def near_host(self) -> str:
-        """What this machine calls the registry without a detour: what answers to a tunnel's name and port is the far end."""
-        tunnelled = self.auto_devops.enabled and self.registry.external_port != self.registry.port
-        return self.address if tunnelled else self.host
+        """What this machine calls the registry without a detour."""
+        return self.address if self.tunnelled else self.host
 
     @property
     def address(self) -> str:

@@ -64,10 +64,6 @@ def folders(platform: Platform) -> tuple[Path, ...]:
 
 def hint(engine: Engine) -> str:
     """What a user has to know where the engine's place is out of our reach; empty where nothing is."""
-    if engine.kind == "machine":
-        leave = "unset DOCKER_HOST DOCKER_MACHINE_NAME DOCKER_CERT_PATH DOCKER_TLS_VERIFY"
-        put = "gdkreg trust-docker-registry --client docker puts it there"
-        return f"docker-machine keeps trust and addresses in its VM; {put}; leave it with: {leave}"
     if engine.kind == "remote":
         return f"the engine at {engine.endpoint.shown} is on another machine; its /etc/docker/certs.d is not written"
     if engine.kind == "none":

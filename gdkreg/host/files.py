@@ -233,8 +233,8 @@ def read_own(path: Path, below: Path, limit: int) -> bytes | None:
 
     Raises `DamagedError` with what is wrong.
     """
-    mine = {os.geteuid(), os.stat(below).st_uid} if os.geteuid() == 0 else {os.geteuid()}
     try:
+        mine = {os.geteuid(), os.stat(below).st_uid} if os.geteuid() == 0 else {os.geteuid()}
         with folder_of(path, below) as (folder, name):
             if path.parent != below:
                 _check_own(os.fstat(folder), path.parent, mine)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from gdkreg.errors import GdkregError
-from gdkreg.host import commands, files
+from gdkreg.host import commands, files, plain
 from gdkreg.host.base import Completed, FileInfo, Interface, Platform
 
 
@@ -49,7 +49,7 @@ class Machine:
 
     def read(self, path: Path, *, as_root: bool = False) -> bytes | None:
         try:
-            return path.read_bytes()
+            return plain.read(path)
         except FileNotFoundError:
             return None
         except PermissionError:
@@ -71,12 +71,12 @@ class Machine:
     def info(self, path: Path) -> FileInfo | None:
         try:
             found = path.lstat()
-        except (FileNotFoundError, NotADirectoryError):
+            kind = files.kind_of(found.st_mode)
+            target = str(path.readlink()) if kind == "symlink" else ""
+        except OSError as error:
+            if not plain.unreachable(error):
+                raise
             return None
-        except PermissionError:
-            return None
-        kind = files.kind_of(found.st_mode)
-        target = str(path.readlink()) if kind == "symlink" else ""
         return FileInfo(kind, stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid, target)
 
     def entries(self, folder: Path) -> list[str]:

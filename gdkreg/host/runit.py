@@ -41,6 +41,19 @@ def look(folder: Path) -> Seen | None:
     return Seen("up" if raw[17:18] == b"u" else "down", state, int.from_bytes(raw[12:16], "little"))
 
 
+def program() -> str | None:
+    """The `sv` that came with the runsv that this user, or root, runs now: a shell without GDK's PATH may not find it."""
+    import psutil
+
+    for process in psutil.process_iter(["name", "exe", "uids"]):
+        told = process.info
+        if told["name"] in {"runsvdir", "runsv"} and told["exe"] and told["uids"] and told["uids"].real in {0, os.geteuid()}:
+            found = Path(told["exe"]).with_name("sv")
+            if os.access(found, os.X_OK):
+                return str(found)
+    return None
+
+
 def runs(services: Path) -> bool:
     """Whether a runsvdir looks through this folder of service directories."""
     import psutil

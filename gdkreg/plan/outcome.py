@@ -104,8 +104,8 @@ class Listener(Protocol):
         """The list as it will be done; False stops it before the first change. `ask`: it touches more than the root, or takes
         something away."""
 
-    def publish(self, told: Sequence[str]) -> bool:
-        """Whether a person agrees to what lets others reach this machine; it is never taken for granted."""
+    def publish(self, told: Sequence[str]) -> bool | None:
+        """Whether a person agrees to what lets others reach this machine; None where nobody can be asked."""
 
     def doing(self, step: Step) -> None: ...
 
@@ -133,9 +133,9 @@ class Silent:
         del items, ask
         return True
 
-    def publish(self, told: Sequence[str]) -> bool:
+    def publish(self, told: Sequence[str]) -> bool | None:
         del told
-        return False
+        return None
 
     def doing(self, step: Step) -> None: ...
 

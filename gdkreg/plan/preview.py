@@ -106,6 +106,7 @@ class Preview:
             self._infos[path] = FileInfo("symlink", 0o777, 0, 0) if fact.after else None
         elif fact.kind == "link":
             self._infos[path] = FileInfo("symlink", 0o777, 0, 0, fact.after) if fact.after else None
+            self._gone += [] if fact.after else [path]  # what is seen below it is where it led, and is not moved
         elif fact.kind == "owner" and (info := self.info(path)) is not None:
             uid, gid = (int(part) for part in fact.after.split(":"))
             self._infos[path] = FileInfo(info.kind, info.mode, uid, gid, info.target)

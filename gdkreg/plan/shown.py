@@ -19,6 +19,10 @@ from gdkreg.masking.structure import CHANGED, Rule, masked, paths
 from gdkreg.masking.text import MASK, prose
 
 EXPORTED = ("# Written by gdkreg ci ", "# Written by gdkreg export ")  # how a file begins that a user asked for
+# The scripts of `gdk on`, which GDK's supervisor runs: who agrees to them has to see them.
+_SCRIPTS = ("# Written by gdkreg (gdk on)", "#!/bin/sh\n# Written by gdkreg (gdk on)")
+_OURS = (*EXPORTED, *_SCRIPTS)
+_PORTS = {"auto_devops_gitlab_port", "auto_devops_registry_port"}
 _NAMED = re.compile(r"([^:=#]*[:=]\s*)(.+)")
 _BEGUN = re.compile(r"(\s*(?:#|-|[\w.$'\"\[\]-]+:?)?)(.*)")
 _SECRET = re.compile(r"(?i)token|secret|passw|credential|cookie|jwt|_?key\b")
@@ -46,7 +50,9 @@ def sides(path: Path, before: bytes | None, after: bytes | None) -> Sides:
         return Sides(old, new, True)
     if path.suffix in {".crt", ".pem"}:
         return Sides(_certificates(old), _certificates(new, old), True)
-    if any((side or "").startswith(EXPORTED) for side in (old, new)):
+    if path.name in _PORTS and all(side is None or side.strip().isdecimal() for side in (old, new)):
+        return Sides(old, new, True)
+    if any((side or "").startswith(_OURS) for side in (old, new)):
         return Sides(_exported(old, new), _exported(new, old), True)
     kind, parse, dump, rule = _format(path)
     try:
@@ -76,7 +82,7 @@ def _exported(text: str | None, other: str | None) -> str | None:
     lines that both have; of the others how they begin."""
     if text is None:
         return None
-    ours, known = text.startswith(EXPORTED), set((other or "").splitlines())
+    ours, known = text.startswith(_OURS), set((other or "").splitlines())
     shown = prose(text) if ours else text
     return "".join(_line(line, ours=ours, known=known) for line in shown.splitlines(keepends=True))
 

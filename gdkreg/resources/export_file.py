@@ -59,7 +59,8 @@ class ExportFile(msgspec.Struct, frozen=True):
         now = self.inspect(host).content
         if actions and not (now or b"").startswith(_MARKS):
             raise foreign(entry)
-        return actions
+        # What stood there was the user's before, and is again: nothing of it is kept in mind as ours.
+        return [msgspec.structs.replace(item, release=True) if isinstance(item, WriteFile) else item for item in actions]
 
     def notes(self, state: FileState) -> list[Note]:  # noqa: ARG002
         return []

@@ -220,6 +220,9 @@ class GdkService(msgspec.Struct, frozen=True):
         return []  # GDK drops the other one again by itself
 
     def notes(self, state: GdkState) -> list[Note]:
+        if not self.wanted and state.ours:  # it came with a copy of another root, or the journal is lost
+            text = f"gdk start drives a registry of gdkreg's, and this root knows nothing of it ({self.folder})"
+            return [Note("changed", text, "gdkreg gdk off")]
         if not self.wanted:
             return [Note("off", "gdk start runs GDK's own registry", "gdkreg gdk on")]
         try:

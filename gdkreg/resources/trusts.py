@@ -107,7 +107,9 @@ class Trusts:
         with contextlib.suppress(DamagedError):  # whoever reads it next tells
             found = trust_choice.read(self._settings.root, self._host)
         if self._options.trust:
-            return Choice(True, found.more if found else ())
+            more = found.more if found else ()
+            # The engine in docker-machine's VM reads nothing of this machine's.
+            return Choice(True, more if "docker" in more or not self._settings.machine else (*more, "docker"))
         made = any(owned.resource == "docker_trust" for owned in self._journal.owned().values())
         return found or Choice(made)
 
@@ -138,7 +140,7 @@ class Trusts:
         """Everything that trusts registry_host.crt."""
         more: list[Resource] = [self.trust_stores()] if self._has_stores() else []
         chosen = self._settings.root / FOLDER / trust_choice.NAME
-        if self._options.choice is not None or self._host.info(chosen) is not None:
+        if self._options.choice is not None or self._host.info(chosen) is not None or self.choice().more:
             return (self.trust_choice(), self.docker_trust(), *more)  # first: whoever dies on the way goes on with it
         return (self.docker_trust(), *more)
 

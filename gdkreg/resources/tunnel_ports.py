@@ -25,8 +25,6 @@ class TunnelPorts(msgspec.Struct, frozen=True):
 
     def _wanted(self) -> dict[Path, bytes]:
         auto, origin = self.settings.auto_devops, self.settings.origin
-        if not auto.enabled:
-            return {}
         ports = {"gitlab": auto.gitlab.port, "registry": auto.registry.port}
         return {
             self.settings.root / f"auto_devops_{name}_port": f"{port}\n".encode()
@@ -38,6 +36,8 @@ class TunnelPorts(msgspec.Struct, frozen=True):
         return [self.files.inspect(host, self.settings.root / name) for name in FILES]
 
     def plan(self, state: list[FileState], present: bool) -> list[Action]:
+        if present and not self.settings.auto_devops.enabled:
+            return []  # kept for the next time
         wanted, actions = self._wanted() if present else {}, list[Action]()
         for file in state:
             content = wanted.get(file.path)

@@ -62,6 +62,9 @@ class Choice(msgspec.Struct, frozen=True):
     otherwise: Any = None
 
 
+UNKNOWN = "unknown: "  # how the detail begins where nobody can tell whether it runs
+
+
 class State(msgspec.Struct, frozen=True):
     """How the registry stands. `current` is False where it runs with settings from before the last reconfigure."""
 
@@ -259,7 +262,8 @@ class Registry:
             runtime = self.current()
             digest = runtime.running() if runtime is not None else None
         except GdkregError as error:
-            return State(False, "docker", f"unknown: {error.why or error.what}", self.url)
+            kind = "" if isinstance(error, DamagedError) else "docker"
+            return State(False, kind, f"{UNKNOWN}{error.why or error.what}", self.url)
         if runtime is None or digest is None:
             detail = runtime.describe() if runtime is not None and runtime.name == "docker" else ""
             return State(False, runtime.name if runtime else "", detail, self.url)

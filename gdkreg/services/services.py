@@ -12,6 +12,7 @@ from gdkreg.host.base import Host, HostReader
 from gdkreg.plan import roots
 from gdkreg.plan.actions import Control, Leave, Step
 from gdkreg.plan.journal import Journal
+from gdkreg.plan.state import FOLDER
 from gdkreg.resources import published
 from gdkreg.services import place, ready, storage
 from gdkreg.services.refusals import refuse_holder, refuse_rival, refuse_shared_storage
@@ -68,7 +69,12 @@ class Services:
     def enabled(self) -> list[Name]:
         """The tunnel once it was agreed to: it publishes this machine."""
         named: list[Name] = ["auth", "registry"] if self.auth.wanted else ["registry"]
-        return [*named, "tunnel"] if not self.tunnel.refused and published.is_agreed(self.settings, self._host) else named
+        return [*named, "tunnel"] if published.is_agreed(self.settings, self._host) and not self.tunnel.refused else named
+
+    @property
+    def _has_tunnel(self) -> bool:
+        """Whether there is one to look at: its code is loaded for nothing else."""
+        return self.settings.auto_devops.enabled or self._host.info(self.settings.root / FOLDER / "tunnel.pid") is not None
 
     def meant(self, name: str) -> str:
         """What was asked of a service last: "running", "stopped", or "" before any start."""
@@ -82,8 +88,8 @@ class Services:
         steps: list[Step] = []
         if "auth" not in names and not self.auth.wanted:
             steps += self.stop(["auth"], "it is not wanted any more")
-        if "tunnel" not in names and self._process_runs(self.tunnel) and self.tunnel.refused:
-            steps[:0] = self.stop(["tunnel"], self.tunnel.refused)
+        if "tunnel" not in names:
+            steps[:0] = self.unpublish()
         for name in NAMES:
             if name in names:
                 steps += [Step(name, action) for action in self._start(name, alone=list(names) == [name])]
@@ -95,6 +101,12 @@ class Services:
         ):
             steps.append(self.watch())
         return steps
+
+    def unpublish(self) -> list[Step]:
+        """A tunnel that may not run any more ends before the registry runs anew, which lets everybody in by then."""
+        if not (self._has_tunnel and self.tunnel.refused and self._process_runs(self.tunnel)):
+            return []
+        return self.stop(["tunnel"], self.tunnel.refused)
 
     @functools.cached_property
     def _supervised(self) -> bool:
@@ -238,7 +250,7 @@ class Services:
                 verb: Literal["recreate", "resume"] = "resume" if name == "tunnel" and len(names) > 1 else "recreate"
                 control = Control(service=name, verb=verb, reason="asked for", before="running", after="running")
                 steps.append(Step(name, control))
-        return steps
+        return sorted(steps, key=lambda step: step.resource == "tunnel") if "tunnel" in names else steps  # it leads to the rest
 
     def remove(self) -> list[Step]:
         """Everything that is there of them, the images not."""
@@ -312,7 +324,7 @@ class Services:
         found: dict[str, State] = {"registry": self.registry.state()}
         if self.auth.wanted or self.auth.runs:
             found["auth"] = self.auth.state()
-        if self.settings.auto_devops.enabled or self._process_runs(self.tunnel):
+        if self.settings.auto_devops.enabled or (self._has_tunnel and self._process_runs(self.tunnel)):
             found["tunnel"] = self.tunnel.state()
         return {name: msgspec.structs.replace(state, wanted=self.meant(name) == "running") for name, state in found.items()}
 

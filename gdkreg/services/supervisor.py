@@ -51,7 +51,7 @@ class Supervisor:
             self._sv(host, "-w", str(_PATIENCE), "stop")
 
     def _sv(self, host: Host, *words: str) -> None:
-        program = shutil.which("sv", path=host.platform.env.get("PATH"))
+        program = shutil.which("sv", path=host.platform.env.get("PATH")) or runit.program()
         if program is None:
             raise GdkregError("GDK's supervisor cannot be told", why="there is no sv on PATH", fix="gdk stop registry")
         # By its whole path: sv takes a name for one below /etc/service.

@@ -196,11 +196,12 @@ def around(root: Root, steps: list[Step], *, stop: bool) -> list[Step]:
     services = root.services(root.set_up())
     if not stop:
         held = services.hold()
-        return [*held, *steps, *(services.release() if held else [])]
+        return [*services.unpublish(), *held, *steps, *services.release()] if held else steps
     services.refuse_others()
     stopped = services.stop(["registry"], "nothing may be read or written meanwhile")
     again = Control(service="registry", verb="start", reason="it ran before", before="stopped", after="running")
-    return [*stopped, *steps, *([Step("registry", again)] if stopped else [])]
+    unpublished = [step for step in services.unpublish() if step.resource not in {other.resource for other in stopped}]
+    return [*unpublished, *stopped, *steps, Step("registry", again)] if stopped else steps
 
 
 def carry_out(

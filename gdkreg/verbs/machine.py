@@ -128,6 +128,9 @@ def _ready(root: Root, outcome: Outcome) -> None:
     wrote = [item.action.path for item in outcome.items if isinstance(item.action, WriteFile)]
     outcome.notes += [*trust_hints(root), *engine.hints(root, named=HOSTS in wrote)]
     settings, client = root.settings, engine.client(root)
+    if settings.tunnelled and not root.services(settings).tunnel.runs:
+        outcome.next = f"gdkreg start tunnel, which publishes it as {settings.authority}"
+        return
     push = f"{client} push {settings.authority}/NAME"
     if not client:
         outcome.next = f"install a container client; the registry answers at {settings.scheme}://{settings.authority}"
@@ -153,7 +156,7 @@ def trust_hints(root: Root) -> list[str]:
     if root.settings.registry.self_signed:
         notes = [hint(root.engine), *(place.then for place in places(root.engine, root.host.platform))]
         return [f"! {text}" for text in notes if text]
-    if is_loopback(root.settings.address):
+    if is_loopback(root.settings.address) or root.settings.tunnelled:
         return []
     if root.insecure_list()[1].takes(root.settings.authority, root.settings.address):
         return []

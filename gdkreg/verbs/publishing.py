@@ -11,6 +11,7 @@ from gdkreg.plan.preview import Preview
 from gdkreg.resources import published
 from gdkreg.services.tunnel import command
 from gdkreg.verbs.root import Root
+from gdkreg.verbs.work import DeclinedError
 
 
 def told(settings: Settings) -> list[str]:
@@ -39,7 +40,10 @@ def agree(root: Root, settings: Settings, preview: Preview, listener: Listener, 
     """The step that keeps in mind that a person agreed; none where that is known. Raises `GdkregError` where nobody does."""
     if published.is_agreed(settings, root.reader):
         return []
-    if not dry_run and not listener.publish(told(settings)):
+    agreed = dry_run or listener.publish(told(settings))
+    if agreed is False:
+        raise DeclinedError
+    if agreed is None:
         raise GdkregError(
             "the tunnel is not started: nobody agreed to publish this registry",
             details="\n".join(line.removeprefix("! ") for line in told(settings)),

@@ -16,7 +16,6 @@ from gdkreg.resources import published
 from gdkreg.services.refusals import refuse_foreign_configuration
 from gdkreg.services.services import NAMES, Name, Services
 from gdkreg.services.tracing import refuse_while_traced
-from gdkreg.verbs import publishing
 from gdkreg.verbs.root import Root
 from gdkreg.verbs.work import SILENT, Work, pulls_first
 
@@ -55,11 +54,17 @@ def _run(root: Root, command: str, name: Name | None, listener: Listener, *, dry
         services = root.services(settings, preview)
         names = _meant(services) if again else [name] if name else services.enabled()
         pulls, rest = pulls_first((services.restart if command == "restart" else services.start)(names))
-        agreed = publishing.agree(root, settings, preview, listener, dry_run=dry_run) if "tunnel" in names and rest else []
-        return [*pulls, *files, *agreed, *rest]
+        return [*pulls, *files, *(agreed(preview) if "tunnel" in names and rest else []), *rest]
+
+    def agreed(preview: Preview) -> list[Step]:
+        from gdkreg.verbs import publishing
+
+        return publishing.agree(root, settings, preview, listener, dry_run=dry_run)
 
     outcome = work.carry_out(plan, dry_run=dry_run, check=followers)
     if dry_run and any(item.step.resource == published.NAME for item in outcome.items):
+        from gdkreg.verbs import publishing
+
         outcome.notes += publishing.told(settings)
     if name == "tunnel" or any(item.step.resource == "tunnel" and item.status == "done" for item in outcome.items):
         outcome.notes += [] if dry_run else root.services(settings).tunnel.notes()

@@ -8,7 +8,7 @@ import msgspec
 
 from gdkreg.plan.reconcile import Note
 from gdkreg.services import holding
-from gdkreg.services.registry import State
+from gdkreg.services.registry import UNKNOWN, State
 from gdkreg.verbs import engine
 from gdkreg.verbs.root import Root, Standing
 
@@ -69,6 +69,10 @@ def status_of_root(root: Root) -> list[Standing]:
 
 def note_of(name: str, state: State) -> Note:
     """A service's state as a finding. One that was started, and does not run, is broken; one that was stopped is off."""
+    if state.detail.startswith(UNKNOWN):
+        said = f"nobody can tell whether it runs: {state.detail.removeprefix(UNKNOWN)}"
+        fix = "gdkreg doctor" if state.runtime == "docker" else "gdkreg down; gdkreg up"  # the engine, or what we wrote down
+        return Note("error" if state.wanted else "off", said, fix)
     if not state.running:
         detail = f"; {state.detail}" if state.detail else ""
         if state.wanted:

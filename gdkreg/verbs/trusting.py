@@ -107,7 +107,7 @@ def _to_do(root: Root, clients: tuple[str, ...], *, changed: bool) -> list[str]:
     ca = Path(BY_KEY["containerd"].place) / root.settings.authority / "ca.crt"
     if "containerd" in clients and (stands := instead_of(ca, root.reader)):
         doubts.append(f'{ca} does not count: {stands} does\n    add to it: ca = "{ca}"')
-    engine = hint(root.engine) if not clients or ("docker" in clients and root.engine.kind != "machine") else ""
+    engine = hint(root.engine) if not clients or "docker" in clients else ""
     return [text for text in [engine, *dict.fromkeys(then), *doubts] if text]
 
 

@@ -147,7 +147,7 @@ def test_undo_goes_on_where_nothing_of_a_run_is_left_to_take_back(fake: FakeHost
     fake.put(ROOT / "gitlab-runner-config.toml", runner, 0o600)
     gdkreg("runner-patch", str(ROOT / "gitlab-runner-config.toml"))
     fake.put(ROOT / "gitlab-runner-config.toml", runner, 0o600)  # the user put it back by hand
-    gdkreg("undo")
+    assert "Nothing of the last run (runner-patch) can be taken back now. gdkreg undo goes on" in gdkreg("undo").output
     assert "Took back the last run (reconfigure)" in gdkreg("undo").output
     assert gdkreg("undo").output == "Nothing to undo.\n"
 

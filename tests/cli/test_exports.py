@@ -412,6 +412,18 @@ def test_an_edited_file_is_not_taken_back(fake: FakeHost) -> None:
     assert fake.files[FILE].endswith(b"ghij\n")
 
 
+def test_what_undo_gave_back_is_the_users_as_before(fake: FakeHost) -> None:
+    set_up(fake, GDK_YML)
+    fake.put(FILE, "theirs: 1\n")
+    for _ in range(2):  # the second one was refused: it would be gdkreg's own file
+        gdkreg("ci", "build", "-o", str(FILE), "--yes")
+        gdkreg("undo", "--yes")
+        assert fake.files[FILE] == b"theirs: 1\n"
+    gdkreg("down", "--yes")
+    assert fake.files[FILE] == b"theirs: 1\n"
+    assert [path for path in fake.infos if ".gdkreg" in path.parts] == []
+
+
 @pytest.mark.parametrize(
     "name", ["gdk.yml", "registry/config.yml", "registry/other.yml", ".gdkreg/id", "localhost.key", "jwks.json", "other.key"]
 )

@@ -59,7 +59,7 @@ def test_a_container_stays_known_while_a_process_takes_its_place(box: Box) -> No
     box.ok("reconfigure")
     box.ok("start")
     status = box.gdkreg("status", env=NO_ENGINE)
-    assert "unknown: no engine answers" in status.out
+    assert "nobody can tell whether it runs: no engine answers" in status.out
     box.configure(DOCKER.replace("runtime: docker", "runtime: process"))
     box.ok("reconfigure")
     box.ok("stop")

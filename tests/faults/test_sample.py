@@ -15,7 +15,7 @@ from tests.faults.run import SCENARIOS
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_some_points_of(scenario: Scenario) -> None:
     assert shutil.which("strace"), "support/bootstrap test installs it"
-    count, bad = run.play(scenario, 499 if scenario.sudo else 239, FAULTS)
+    count, bad = run.play(scenario, 997 if scenario.sudo else 331, FAULTS)
     assert bad == []
     assert count >= 1
 

@@ -1,4 +1,4 @@
-"""Every command in every state: minutes long, and in `make test-sample`."""
+"""Every command in every state: minutes long, by `make test-states`."""
 
 from __future__ import annotations
 

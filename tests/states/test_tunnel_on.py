@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 from tests.e2e.box import Box
-from tests.e2e.far import ADDRESS, REGISTRY_PORT, Far, sshs
-from tests.e2e.test_tunnel import down as down
-from tests.e2e.test_tunnel import failed, log, until
-from tests.e2e.test_tunnel import place as place
-from tests.e2e.test_tunnel import up as up
+from tests.machines.far import ADDRESS, REGISTRY_PORT, Far, sshs
+from tests.machines.test_tunnel import down as down
+from tests.machines.test_tunnel import failed, log, until
+from tests.machines.test_tunnel import place as place
+from tests.machines.test_tunnel import up as up
 
 
 def test_it_outlasts_whoever_has_the_port(down: tuple[Box, Far]) -> None:

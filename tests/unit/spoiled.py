@@ -22,7 +22,7 @@ from gdkreg.plan.reconcile import Note
 from gdkreg.resources import x509
 from gdkreg.services import storage
 from gdkreg.services.ready import Answer
-from gdkreg.services.registry import State
+from gdkreg.services.registry import UNKNOWN, State
 from gdkreg.verbs.checks.seen import Seen
 from gdkreg.verbs.root import Root
 from tests.fakes import FakeHost
@@ -294,6 +294,13 @@ def nft(rules: str) -> Callable[[Scene], None]:
 
 def died(scene: Scene) -> None:
     scene.state = State(False, "docker", "Exited (2)", "https://172.16.123.1:5000", wanted=True)
+
+
+def hung(scene: Scene) -> None:
+    """The engine that the registry runs in says nothing; its proxy holds the port."""
+    scene.kind, scene.why = "none", "no engine answers at unix:///var/run/docker.sock: no answer within 5 s; does it hang?"
+    scene.state = State(False, "docker", f"{UNKNOWN}{scene.why}", "https://172.16.123.1:5000", wanted=True)
+    scene.holder = network.Holder(7, "docker-proxy")
 
 
 def held(scene: Scene) -> None:

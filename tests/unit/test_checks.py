@@ -229,6 +229,7 @@ CASES: list[Case] = [
     ),
     (containers.firewall, spoiled.nft("tcp dport 22 accept"), "warning", "the firewall refuses", "sudo iptables -I INPUT"),
     (registry.services, spoiled.died, "error", "registry: it was started and does not run", "gdkreg start registry"),
+    (registry.services, spoiled.hung, "error", "registry: nobody can tell whether it runs: no engine answers", ""),
     (registry.port, spoiled.held, "error", "port 5000 of 172.16.123.1 is held by", "registry.port 5001"),
     (
         registry.fits,
@@ -438,6 +439,7 @@ SILENT: list[tuple[str, Check, Callable[[Scene], None], str]] = [
         both(spoiled.room(1), spoiled.asks("  config:\n    storage:\n      s3: {bucket: b}\n", "")),
         "",
     ),
+    ("whose port it is nobody can tell", registry.port, spoiled.hung, ""),
     ("another root's rival", gdk.own_registry, lambda scene: setattr(scene, "rival", ("x", "/other")), ""),
     (
         "hooks",
@@ -464,6 +466,14 @@ def test_right_to_be_silent(scene: Scene, check: Check, spoil: Callable[[Scene],
     found = check(scene.seen())
     assert complaints(found) == []
     assert not text or [item for item in found if text in item.text], found
+
+
+def test_an_engine_that_the_registry_runs_in_is_needed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "find_binary", lambda *_: "/usr/bin/docker-registry")
+    scene.edit("gdk.yml", "  runtime: docker", "  runtime: auto")
+    spoiled.hung(scene)
+    (found,) = engine.answers(scene.seen())
+    assert (found.level, found.why, found.fix) == ("error", "the registry runs in it", "sudo systemctl restart docker")
 
 
 def test_a_name_in_capitals_is_the_same(scene: Scene) -> None:

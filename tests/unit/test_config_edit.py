@@ -429,6 +429,13 @@ def test_any_sequence_leaves_the_starter_valid_and_readable(plan: list[tuple[str
     played(STARTER, plan)
 
 
+@pytest.mark.parametrize(
+    "text", ["registry:\n  # users: []", "registry:\n  users: []", "registry:\r\n  port: 5000\r\n  # users: []"]
+)
+def test_a_list_goes_below_a_last_line_without_an_end(text: str) -> None:
+    played(text, [("add", "dev", []), ("add", "ops", []), ("remove", "dev", None)])
+
+
 @settings(deadline=None, max_examples=40)
 @given(files(), st.lists(st.one_of(sets, sets, adds, removes), max_size=5))
 def test_any_sequence_leaves_any_file_valid_and_readable(text: str, plan: list[tuple[str, Any, Any]]) -> None:

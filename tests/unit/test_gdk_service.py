@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from gdkreg.errors import GdkregError
+from gdkreg.plan import diff
 from gdkreg.plan.actions import Control, Leave, MakeFolder, RemoveFile, RemoveFolder, RunCommand, Step, WriteFile, target
 from gdkreg.plan.preview import Preview
 from gdkreg.plan.reconcile import back
@@ -186,7 +188,51 @@ def test_the_scripts_are_shell(fake: FakeHost, name: str) -> None:
     content = msgspec.structs.replace(text, root=root)._contents(text.inspect(fake))[name]
     assert b"@" not in content.replace(b"$@", b"")
     assert subprocess.run(["sh", "-n"], input=content, check=False).returncode == 0
-    assert b"'/home/dev/g dk'" in content
+    assert (b"'/home/dev/g dk'" in content) == (name != "log/run")
+
+
+def test_in_a_copy_of_the_gdk_nothing_of_the_first_one_is_run(fake: FakeHost, tmp_path: Path) -> None:
+    first, copy = tmp_path / "gdk", tmp_path / "copy"
+    known = msgspec.structs.replace(resource(fake), root=first)
+    for root in (first, copy):
+        (root / "services/registry/log").mkdir(parents=True)
+        for name, content in known._contents(known.inspect(fake)).items():
+            script = content.replace(sys.executable.encode(), b"/bin/echo ran").replace(b"exec chpst -P", b"exec echo it runs:")
+            (root / "services/registry" / name).write_bytes(script.replace(b"exec svlogd", b"exec echo svlogd"))
+
+    def says(root: Path, name: str, *words: str) -> str:
+        argv = ["timeout", "1", "sh", name.rpartition("/")[2], *words]
+        folder = (root / "services/registry" / name).parent
+        return subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False).stdout
+
+    assert "it runs:" in says(first, "run")
+    assert "ran -m gdkreg run registry --finish" in says(first, "finish", "-1", "9")
+    said = says(copy, "run")
+    assert "moved or copied from" in said
+    assert "it runs:" not in said
+    assert says(copy, "finish", "-1", "9") == ""
+    assert says(copy, "log/run") == f"svlogd -tt {copy}/log/registry\n"
+
+
+def test_a_service_of_ours_that_the_root_knows_nothing_of(fake: FakeHost) -> None:
+    linked(fake)
+    apply(fake, resource(fake))
+    fake.remove(ROOT / ".gdkreg/journal.jsonl")  # as in a copy, whose .gdkreg is set aside
+    (note,) = resource(fake, wanted=False).notes(resource(fake, wanted=False).inspect(fake))
+    assert (note.level, note.fix) == ("changed", "gdkreg gdk off")
+    assert "gdk start drives a registry of gdkreg's" in note.text
+
+
+def test_whoever_agrees_sees_what_the_supervisor_will_run(fake: FakeHost) -> None:
+    linked(fake)
+    exports = {"DOCKER_HOST": "tcp://dev:s3cret@far.test:2375"}
+    service = resource(fake, exports=exports)
+    written = service._contents(service.inspect(fake))["run"]
+    shown = diff.unified(str(FOLDER / "run"), None, written)
+    assert "-m gdkreg run registry --root" in shown
+    assert "s3cret" not in shown
+    edited = written + b"export TOKEN=abcdef0123\n"
+    assert "abcdef0123" not in diff.unified(str(FOLDER / "run"), edited, None)
 
 
 @pytest.mark.parametrize("name", ["Procfile", "lib/gdk.rb", "bin/gdk", "sv/redis/run"])

@@ -29,8 +29,32 @@ def test_nothing_there(host: Host, tmp_path: Path) -> None:
     assert host.info(tmp_path / "no") is None
     assert host.entries(tmp_path / "no") == []
     assert host.changed(tmp_path / "no") == 0
+    assert host.read_own(tmp_path / "moved away/.gdkreg/x", tmp_path / "moved away", 10) is None
     host.write(tmp_path / "yes", b"", mode=0o600)
     assert host.changed(tmp_path / "yes") > 0
+
+
+def test_what_is_no_plain_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    (tmp_path / "nothing").symlink_to("/dev/null")
+    for name in ("pipe", "endless"):
+        with pytest.raises(GdkregError, match="cannot read") as error:
+            Machine().read(tmp_path / name)
+        assert error.value.why == "it is no plain file"
+    assert Machine().read(tmp_path / "nothing") == b""
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(GdkregError, match="cannot read") as error:
+        Machine().read(tmp_path / "folder")
+    assert error.value.why == "it is a folder"
+
+
+def test_behind_a_loop_of_symlinks_there_is_nothing(tmp_path: Path) -> None:
+    (tmp_path / "services").symlink_to("services")
+    assert Machine().info(tmp_path / "services/registry") is None
+    found = Machine().info(tmp_path / "services")
+    assert found is not None
+    assert found.target == "services"
 
 
 def test_a_command_that_hangs_is_no_answer() -> None:

@@ -109,6 +109,13 @@ def test_a_file_that_was_removed_hides_nothing_below_its_name(fake: FakeHost) ->
     assert seen.entries(D) == ["f"]
 
 
+def test_what_stands_where_a_link_led_is_not_in_what_takes_its_place(fake: FakeHost) -> None:
+    fake.put(D / "f", "as the system shows it below the link")
+    seen = after(fake, fact("link", str(D), ""), MakeFolder(path=D, reason="why"))
+    assert (seen.read(D / "f"), seen.info(D / "f")) == (None, None)
+    assert after(fake, fact("link", str(D), "/elsewhere")).read(D / "f") is not None
+
+
 def test_what_goes_with_a_login(fake: FakeHost) -> None:
     fake.put(A, "x")
     control = Control(service="docker r:1", verb="logout", reason="why", removes=A)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,6 +35,26 @@ def test_how_a_service_stands(tmp_path: Path, raw: bytes, seen: runit.Seen | Non
         assert runit.look(tmp_path) == seen
     finally:
         os.close(reader)
+
+
+def test_sv_is_found_beside_the_runsv_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import psutil
+
+    def running(name: str, uid: int) -> SimpleNamespace:
+        told = {"name": name, "exe": str(tmp_path / str(uid) / name), "uids": SimpleNamespace(real=uid)}
+        return SimpleNamespace(info=told)
+
+    me, other = os.geteuid(), os.geteuid() + 7
+    for uid in (me, other):
+        (tmp_path / str(uid)).mkdir()
+        (tmp_path / str(uid) / "sv").touch(0o755)
+    found = [running("runsv", other), running("sh", me)]
+    monkeypatch.setattr(psutil, "process_iter", lambda _: found)
+    assert runit.program() is None, "what another user calls runsv is not run"
+    found.append(running("runsv", me))
+    assert runit.program() == str(tmp_path / str(me) / "sv")
+    (tmp_path / str(me) / "sv").unlink()
+    assert runit.program() is None
 
 
 GITLAB = """\

@@ -61,7 +61,8 @@ def test_the_ports_are_kept_where_gdk_keeps_them(fake: FakeHost) -> None:
     assert again.auto_devops == on.auto_devops, "kept, whatever would be chosen now"
     assert helpers.plan(fake, TunnelPorts(again, helpers.files(fake, "tunnel_ports"))) == []
     off = TunnelPorts(settings(fake, ""), helpers.files(fake, "tunnel_ports"))
-    helpers.apply(fake, off)
+    assert helpers.plan(fake, off) == [], "for the next time"
+    helpers.apply(fake, off, present=False)
     assert ROOT / "auto_devops_gitlab_port" not in fake.files
 
 
@@ -190,9 +191,9 @@ def test_who_is_asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
         return len(asked) == 2
 
     monkeypatch.setattr("typer.confirm", confirm)
-    assert not Silent().publish(["what"]), "a program has to say so"
+    assert Silent().publish(["what"]) is None, "a program has to say so"
     assert Terminal(yes=True).publish(["what"])
-    assert not Terminal().publish(["what"]), "nobody is there"
+    assert Terminal().publish(["what"]) is None, "nobody is there"
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert [Terminal().publish(["what"]), Terminal().publish(["what"])] == [False, True]
@@ -321,3 +322,9 @@ def test_it_has_to_be_this_registry_that_answers(fake: FakeHost, answer: bytes, 
     assert why in reached.why
     assert ("GatewayPorts" in reached.why) == (answer == b"nothing")
     assert reached.fix
+
+
+def test_a_tunnel_that_may_not_run_says_why(fake: FakeHost) -> None:
+    off = settings(fake, GDK_YML + "\nregistry: {auth_enabled: false}")
+    assert Tunnel(off, fake).state().detail == "registry.auth_enabled is false"
+    assert Tunnel(settings(fake), fake).state().detail == ""

@@ -223,7 +223,7 @@ class Tunnel:
         except DamagedError:
             return State(False, "process", "its pid file is damaged", self.way)
         if digest is None:
-            why = f"{now.what}: {now.why}" if now is not None and now.state == "failed" else ""
+            why = f"{now.what}: {now.why}" if now is not None and now.state == "failed" else self.refused
             return State(False, "process", why, self.way)
         verdict, url = "no answer", self.way
         if now is not None and now.state == "connected":

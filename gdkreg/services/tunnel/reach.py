@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import ssl
 import threading
+from typing import Literal
 
 import msgspec
 
@@ -17,10 +18,12 @@ _PATIENCE = 5.0  # seconds for each question
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What one question came to: `status` of /v2/, `ours` where it was our registry, `why` where it was not."""
+    """What one question came to: `status` of /v2/, `ours` where it was our registry, `why` where it was not; `strange` where
+    it was no registry at all."""
 
     status: int = 0
     ours: bool = False
+    strange: bool = False
     why: str = ""
 
 
@@ -74,6 +77,15 @@ def asks_for_tokens(settings: Settings) -> bool | None:
     return found.status == 401 if found.status in {200, 401} else None
 
 
+def must_end(settings: Settings) -> Literal["open", "strange", ""]:
+    """Why what is at the registry's place may not be published: it lets everybody in, or is another program altogether. A
+    registry that cannot serve now says 5xx."""
+    found = _ask(settings.scheme, *inner(settings), settings)
+    if found.status == 200:
+        return "open"
+    return "strange" if found.strange and found.status not in {0, 401} and found.status < 500 else ""
+
+
 def _ask(scheme: str, host: str, port: int, settings: Settings, *, public: bool = False) -> Answer:
     """At its public name the front's certificate has to be one that everybody trusts; elsewhere it has to be the registry's."""
     connection: http.client.HTTPConnection
@@ -105,7 +117,7 @@ def _shows_ours(connection: http.client.HTTPConnection, settings: Settings) -> b
 
 def _judged(answer: http.client.HTTPResponse, settings: Settings) -> Answer:
     if "registry/2.0" not in answer.headers.get("Docker-Distribution-Api-Version", ""):
-        return Answer(answer.status, why=f"/v2/ answered {answer.status}, and not as a registry")
+        return Answer(answer.status, strange=True, why=f"/v2/ answered {answer.status}, and not as a registry")
     if answer.status == 401 and f'realm="{settings.realm}"' not in answer.headers.get("WWW-Authenticate", ""):
         return Answer(answer.status, why="another registry answers")
     return Answer(answer.status, ours=answer.status == 401, why="" if answer.status == 401 else f"/v2/ answered {answer.status}")

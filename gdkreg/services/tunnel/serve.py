@@ -36,6 +36,14 @@ _OPEN = Failure(
     "gdkreg config set registry.auth_enabled true; gdkreg reconfigure; gdkreg start",
     lasting=True,
 )
+_STRANGE = Failure(
+    "open",
+    "another program has the registry's place, so it is not published any more",
+    "what answers there is no registry",
+    "gdkreg doctor names it; then gdkreg start; gdkreg start tunnel",
+    lasting=True,
+)
+_ENDS = {"open": _OPEN, "strange": _STRANGE}
 
 
 class Keeper:
@@ -66,9 +74,9 @@ class Keeper:
             pause = min(pause * 2, LONGEST)
 
     def _session(self) -> Failure:
-        """One ssh from its start to its end. It ends with us, and where the registry lets everybody in."""
-        if reach.asks_for_tokens(self._settings) is False:
-            return _OPEN
+        """One ssh from its start to its end. It ends with us, and where what it leads to may not be published."""
+        if danger := reach.must_end(self._settings):
+            return _ENDS[danger]
         ssh = Tethered(self._argv, os.environ)
         said: deque[str] = deque(maxlen=200)
         listens, look = False, time.monotonic() + _LOOK
@@ -81,8 +89,8 @@ class Keeper:
                     self._prove()
                 if time.monotonic() >= look:
                     look = time.monotonic() + _LOOK
-                    if reach.asks_for_tokens(self._settings) is False:
-                        return _OPEN
+                    if danger := reach.must_end(self._settings):
+                        return _ENDS[danger]
             return failures.of(said, code, self._settings, self._key, str(command.known_hosts(self._settings, self._host)))
         finally:
             ssh.end()

@@ -36,6 +36,8 @@ def _denied(seen: Seen) -> str:
 
 def _needed(seen: Seen) -> bool:
     registry = seen.settings.registry
+    if "registry" in seen.states and seen.states["registry"].runtime == "docker":
+        return True  # it was started there
     if registry.runtime != "auto":
         return registry.runtime == "docker"
     return find_binary(seen.root.path, registry.bin, seen.host.platform) is None

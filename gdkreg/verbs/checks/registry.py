@@ -7,7 +7,7 @@ from typing import Any
 from gdkreg.host import network
 from gdkreg.plan import roots
 from gdkreg.services import generation, place
-from gdkreg.services.registry import PORT
+from gdkreg.services.registry import PORT, UNKNOWN
 from gdkreg.verbs import standing
 from gdkreg.verbs.checks.seen import Finding, Seen
 
@@ -24,7 +24,8 @@ def services(seen: Seen) -> list[Finding]:
             found.append(Finding("ok", f"tokens from {state.url}" if name == "auth" else note.text))
             continue
         level = "error" if note.level == "off" and name in _WHY else note.level  # a tunnel is nobody's to miss
-        found.append(Finding(level, f"{name}: {note.text}", _WHY.get(name, "") if level == "error" else "", note.fix))
+        fix = "" if note.fix == "gdkreg doctor" else note.fix  # what the engine needs is told with the engine
+        found.append(Finding(level, f"{name}: {note.text}", _WHY.get(name, "") if level == "error" else "", fix))
     return found
 
 
@@ -35,8 +36,9 @@ def port(seen: Seen) -> list[Finding]:
     if "auth" in seen.states:
         wanted["auth"] = (settings.auth_port, "registry.auth_port")
     for name, (number, key) in wanted.items():
-        if name in seen.states and seen.states[name].running:
-            continue
+        state = seen.states.get(name)
+        if state is not None and (state.running or state.detail.startswith(UNKNOWN)):
+            continue  # whoever holds the port of one that cannot be asked about may be that very one
         if network.port_holder(settings.address, number) is None:
             continue
         error = place.taken(settings.address, number, key, roots.others(settings.root, seen.host))

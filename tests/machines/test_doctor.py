@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import gdk_root
 from tests.e2e.box import GDK_YML, HOST, Box, Result
+from tests.machines import gdk_root
 
 # A registry as far as /v2/ goes, whose clock is off by as many seconds as the file `off` says.
 _REGISTRY = f"""#!{sys.executable}

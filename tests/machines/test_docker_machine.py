@@ -131,12 +131,11 @@ def test_the_registry_is_at_the_vms_address(vm: MachineBox) -> None:
     assert status["services"]["registry"]["verdict"] == "ready"
     assert status["unapplied"] == []
 
-    # What up tells to do in the VM, and the certificate there: then the engine in the VM takes it.
+    # What up tells to do in the VM; the certificate is there already.
     (told_to,) = [note for note in up["notes"] if "in the VM" in note]
     assert vm.run("sh", "-c", told_to.splitlines()[-1].replace("sudo ", "")).code == 0
-    folder = vm.folder / "vm-docker/certs.d" / HOST
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "ca.crt").write_bytes((vm.root / "registry_host.crt").read_bytes())
+    trusted = vm.folder / "vm-docker/certs.d" / HOST / "ca.crt"
+    assert trusted.read_bytes() == (vm.root / "registry_host.crt").read_bytes()
     vm.import_small(f"{HOST}/group/app:1")
     vm.client("docker", "push", f"{HOST}/group/app:1")
     assert "group/app" in vm.ok("catalog").out
@@ -154,6 +153,7 @@ def test_the_registry_is_at_the_vms_address(vm: MachineBox) -> None:
     assert "it is in docker-machine default" in left.out + left.err, left
     vm.ok("down", "--yes")
     assert vm.run("docker", "ps", "-aq").out == ""
+    assert not trusted.parent.exists()
     assert vm.hosts.read_bytes() == before
 
 

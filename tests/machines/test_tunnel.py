@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import far as other
 from tests.e2e.box import Box
-from tests.e2e.far import ADDRESS, REGISTRY_PORT, Far, kill, sshs
+from tests.machines import far as other
+from tests.machines.far import ADDRESS, REGISTRY_PORT, Far, kill, sshs
 
 GDK_YML = """\
 registry:
@@ -229,6 +229,27 @@ def test_an_open_registry_is_never_published(up: tuple[Box, Far]) -> None:
         box.ok("start")
 
 
+def test_a_collection_does_not_open_what_is_published(up: tuple[Box, Far]) -> None:
+    """It starts the registry anew, with what was applied by then."""
+    box, far = up
+    box.ok("verify", "--client", "http")  # what it pushed and deleted is there to be collected
+    try:
+        box.configure(GDK_YML.replace("registry:\n", "registry:\n  auth_enabled: false\n", 1))
+        box.ok("reconfigure", "--yes")
+        steps = [
+            (item["resource"], item["action"])
+            for item in json.loads(box.ok("gc", "--untagged", "--dry-run", "--json").out)["actions"]
+        ]
+        assert ("registry", "hold") in steps, steps
+        assert steps.index(("tunnel", "stop")) < steps.index(("registry", "hold"))
+        box.ok("gc", "--untagged", "--yes")
+        assert far.listeners(REGISTRY_PORT) == []
+    finally:
+        box.configure(GDK_YML)
+        box.ok("reconfigure", "--yes")
+        box.ok("start")
+
+
 def test_a_registry_that_opens_behind_its_back_is_not_published_any_longer(up: tuple[Box, Far]) -> None:
     box, far = up
     box.ok("stop", "registry")
@@ -244,6 +265,19 @@ def test_a_registry_that_opens_behind_its_back_is_not_published_any_longer(up: t
     finally:
         box.run("pkill", "-x", "docker-registry")
         opened.wait()
+        box.ok("start", "registry")
+
+
+def test_another_program_in_the_registrys_place_is_not_published(up: tuple[Box, Far]) -> None:
+    box, far = up
+    box.ok("stop", "registry")
+    other = box.popen("python3", "-m", "http.server", "5000", "--bind", "172.16.123.1")
+    try:
+        until(box, False, "another program has the registry's place")
+        far.wait_for(REGISTRY_PORT, gone=True)
+    finally:
+        box.run("pkill", "-f", "http.server 5000")
+        other.wait()
         box.ok("start", "registry")
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import gdk_root
 from tests.e2e.box import GDK_YML, HOST, Box, child
-from tests.e2e.gdk_root import gdk, log
+from tests.machines import gdk_root
+from tests.machines.gdk_root import gdk, log
 
 WAYS: list[gdk_root.Way] = ["procfile", "services"]
 
@@ -363,6 +363,19 @@ def test_undo_of_gdk_on(root: Box) -> None:
     box.ok("undo", "--yes")
     assert snapshot(box) == before
     assert "Nothing to do" in box.ok("gdk", "off").out
+
+    gdk(box, "start")
+    box.ok("gdk", "on", "--yes")
+    box.ok("start")
+    box.ok("gdk", "off", "--yes")
+    gdk(box, "status", ok=False)  # which links GDK's own again, where it has one
+    told = box.ok("undo", "--dry-run").out
+    assert "write" in told
+    box.ok("undo", "--yes")
+    assert status(box)["service"] == "gdkreg"
+    until(box, lambda: status(box)["whose"] == "gdkreg" and status(box)["wanted"] == "up")
+    box.ok("gdk", "off", "--yes")
+    assert snapshot(box) == before
 
 
 def test_what_else_replaces_the_registry_meanwhile(lone_engine_box: Box) -> None:

@@ -38,7 +38,7 @@ def _closed() -> str:
 _A_USER = f"""
 if [ ! -e /run/passwd ]; then
 for folder in {_closed()}; do
-  was=$(mktemp -d); mount --bind $folder $was; mount -t tmpfs -o mode=755 tmpfs $folder
+  was=/run/was$folder; mkdir -p $was; mount --bind $folder $was; mount -t tmpfs -o mode=755 tmpfs $folder
   for name in $(ls -A $was); do
     if [ -d $was/$name ]; then mkdir $folder/$name; else touch $folder/$name; fi
     mount --bind $was/$name $folder/$name

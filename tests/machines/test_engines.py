@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.box import GDK_YML, HOST
-from tests.e2e.engines import USER, OtherBox, RootlessBox, UserBox, open_engine
+from tests.machines.engines import USER, OtherBox, RootlessBox, UserBox, open_engine
 
 SOCKETS = {
     "podman": "unix:///run/podman/podman.sock",

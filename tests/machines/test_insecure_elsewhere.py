@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.box import GDK_YML
-from tests.e2e.engines import PODMAN, ROOTLESS, OtherBox, RootlessBox
+from tests.machines.engines import PODMAN, ROOTLESS, OtherBox, RootlessBox
 
 # A rootless engine has read /etc/hosts when it started, so it is asked by the address.
 ADDRESS = "172.16.123.1:5000"
