@@ -18,7 +18,7 @@ _BLOCK = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
 _WAVES = [
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "MOMENT"),
     (re.compile(r"\d{8}T\d{6}"), "RUN"),
-    (re.compile(r"[\d.]+ (?:B|kB|MB)\b"), "SIZE"),
+    (re.compile(r"[\d.]+ (?:B|kB|MB|GB|TB)\b"), "SIZE"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "HEX"),
     (re.compile(r"\d{4}-\d\d-\d\d"), "DATE"),
     (re.compile(r"sha256:[0-9a-f]{64}"), "sha256:HEX"),
