@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from gdkreg.report import out
+
 # The files that take longest go first, so that no core is left with one of them at the end.
 _LONGEST = [
     "engines",
@@ -36,3 +38,4 @@ def _nowhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path_factory.mktemp("nowhere"))
     for name in ("GDKREG_ROOT", "ROOT"):
         monkeypatch.delenv(name, raising=False)
+    out._program.cache_clear()  # a test may have had another PATH
