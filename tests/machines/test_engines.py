@@ -71,6 +71,11 @@ def test_the_whole_life(other: OtherBox, kind: str) -> None:
     box.client("docker", "push", f"{HOST}/group/app:1")
     box.client("docker", "rmi", f"{HOST}/group/app:1")
     box.client("docker", "pull", f"{HOST}/group/app:1")
+    same(box, "trust-docker-registry", "--remove")
+    refused = box.run("docker", "pull", f"{HOST}/group/app:1")
+    assert "x509" in refused.err + refused.out, refused
+    same(box, "trust-docker-registry")
+    box.client("docker", "pull", f"{HOST}/group/app:1")
     assert "group/app" in box.ok("catalog").out
     assert "deleted" in box.ok("verify", "--client", "docker").out
 
