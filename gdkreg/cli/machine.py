@@ -10,6 +10,7 @@ from gdkreg.cli import session
 from gdkreg.cli.options import DryRun, Json, KeepEdits, RootDir, TakeOver, Yes
 from gdkreg.errors import CHANGES
 from gdkreg.options import Options
+from gdkreg.units import counted
 
 if TYPE_CHECKING:
     from gdkreg.plan.outcome import Outcome
@@ -109,7 +110,7 @@ def undo(
 
     root = session.open_root(root_dir, Options(keep_edits=keep_edits))
     outcome = verbs.undo(root, session.Terminal(yes=yes, quiet=json), dry_run=dry_run)
-    done = f"Took back the last run ({outcome.data['undid']}): {outcome.changes} changes."
+    done = f"Took back the last run ({outcome.data['undid']}): {counted(outcome.changes, 'change')}."
     nothing = "Nothing to undo."
     if undid := outcome.data["undid"]:  # a start that stopped what is not wanted any more, for one
         nothing = f"Nothing of the last run ({undid}) can be taken back now."

@@ -156,10 +156,13 @@ def told(found: Status) -> list[Standing]:
     runs = f"it runs; the registry {words[found.wanted]}, state {found.state}" if found.wanted else "it runs"
     held = {"gdkreg": "this registry", "gdk": "GDK's own registry", "another": "another program", "": "nobody"}[found.whose]
     port = f"{found.port} is held by {held}{f', {found.holder}' if found.holder else ''}"
-    return [
-        Standing("gdk", [Note("ok", "this is a GDK") if found.gdk else Note("off", "this is no GDK")]),
+    its = [
         Standing("service", found.notes),
         Standing("supervisor", [Note("ok", runs) if found.supervisor else Note("off", "runit does not run here", "gdk start")]),
+    ]
+    return [
+        Standing("gdk", [Note("ok", "this is a GDK") if found.gdk else Note("off", "this is no GDK")]),
+        *(its if found.gdk or found.service or found.supervisor else []),  # where there is no gdk, nobody can type it
         Standing("port", [Note("warning" if found.whose in {"gdk", "another"} else "ok", port)]),
         *([Standing("rails", [found.rails.note])] if found.rails else []),
     ]

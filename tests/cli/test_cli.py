@@ -467,3 +467,13 @@ def test_a_value_is_printed_as_it_is_where_a_command_has_the_whole_path(tmp_path
     words = [sys.executable, "-m", "gdkreg", "config", "get", "registry.config.log.fields.note"]
     done = subprocess.run(words, cwd=tmp_path, env={**os.environ, "PATH": "/nowhere"}, capture_output=True, text=True)
     assert done.stdout == "run gdkreg up\n", done
+
+
+def test_where_no_gdk_is_nothing_of_gdks_is_offered(fake: FakeHost) -> None:
+    gdkreg("reconfigure")
+    text = gdkreg("gdk", "status").output
+    assert "this is no GDK" in text
+    assert "gdk start" not in text
+    assert "gdk on" not in text
+    gdkreg("ci", "image", "-o", str(ROOT / "ci.yml"))
+    assert gdkreg("undo").output.endswith("Took back the last run (ci image): 1 change.\n")

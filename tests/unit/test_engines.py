@@ -80,8 +80,8 @@ def test_dead_sockets_hide_no_living_one(tmp_path: Path, monkeypatch: pytest.Mon
     dead(tmp_path / "docker.sock")
     dead(tmp_path / ".colima/default/docker.sock")
     assert detect.find(host)[0].why.startswith(f"no engine answers at unix://{tmp_path}/docker.sock: connection refused")
-    (tmp_path / ".colima/work").mkdir()
-    with serving(answering("colima"), tmp_path / ".colima/work/docker.sock") as told:
+    (tmp_path / ".colima/second").mkdir()
+    with serving(answering("colima"), tmp_path / ".colima/second/docker.sock") as told:
         found, api = detect.find(host)
     assert api is not None
     assert (found.kind, found.endpoint.url, found.endpoint.source) == ("colima", told.url, "default socket")
@@ -116,7 +116,7 @@ def test_only_the_engine_that_was_named_is_asked(tmp_path: Path, monkeypatch: py
         "/home/dev/.docker/run/docker.sock",
         "/home/dev/.docker/desktop/docker.sock",
         "/home/dev/.colima/default/docker.sock",
-        "/home/dev/.colima/work/docker.sock",
+        "/home/dev/.colima/second/docker.sock",
         "/home/dev/.config/colima/default/docker.sock",
         "/home/dev/.orbstack/run/docker.sock",
         "/home/dev/.rd/docker.sock",
